@@ -1,0 +1,25 @@
+//! `echolog migrate`.
+
+use std::process::ExitCode;
+
+use echolog_nats::{Provision, ProvisionOptions};
+
+use crate::config::Config;
+
+/// Create the tenant's streams and bring its database up to date.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Copies of the log in the NATS cluster: 1, or 3.
+    #[arg(long, default_value_t = 1)]
+    replicas: usize,
+}
+
+pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
+    let database = config.database().await?;
+    let applied = database.migrate().await?;
+    let bus = config.bus("migrate").await?;
+    let options = ProvisionOptions { replicas: args.replicas, ..ProvisionOptions::default() };
+    Provision::tenant(&bus, &config.names()?, &options).await?;
+    println!("tenant {}: {applied} migrations applied, streams in place", config.tenant);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,120 @@
+//! The command line.
+
+mod describe;
+mod dev;
+mod migrate;
+mod replay;
+mod send;
+mod serve;
+mod tail;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::roles::Roles;
+
+/// An event-sourced messaging backend on NATS JetStream and PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "echolog",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, 1 failed or differs, 2 usage.\n\
+                  Begin with `echolog dev`: it starts a private NATS and PostgreSQL and all workers."
+)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything here: a private nats-server and PostgreSQL, all workers, one Ctrl-C.
+    Dev(dev::Args),
+    /// Run all workers in one process against given servers.
+    Serve(serve::Args),
+    /// Run the command handler alone.
+    Handler(serve::Args),
+    /// Run the projector alone.
+    Projector(serve::Args),
+    /// Create the tenant's streams and bring its database up to date.
+    Migrate(migrate::Args),
+    /// Build a projection anew from the log and swap it in while readers go on.
+    Replay(replay::Args),
+    /// Recount every counter and compare the tables with a fold of the log.
+    Verify(verify::Args),
+    /// Send a command and wait for its outcome.
+    Send(send::Args),
+    /// Print events as JSON lines.
+    Tail(tail::Args),
+    /// Describe commands, events, errors and metrics.
+    Describe(describe::Args),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Completions { shell } = &cli.command {
+        clap_complete::generate(*shell, &mut Cli::command(), "echolog", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    init_log(&cli.config.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the async runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = cli.config;
+    match cli.command {
+        Command::Dev(args) => dev::run(config, args).await,
+        Command::Serve(args) => serve::run(config, args, Roles::ALL).await,
+        Command::Handler(args) => serve::run(config, args, Roles::HANDLER).await,
+        Command::Projector(args) => serve::run(config, args, Roles::PROJECTOR).await,
+        Command::Migrate(args) => migrate::run(config, args).await,
+        Command::Replay(args) => replay::run(config, args).await,
+        Command::Verify(args) => verify::run(config, args).await,
+        Command::Send(args) => send::run(config, args).await,
+        Command::Tail(args) => tail::run(config, args).await,
+        Command::Describe(args) => describe::run(&args),
+        Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn init_log(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

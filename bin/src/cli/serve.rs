@@ -1,0 +1,50 @@
+//! `echolog serve`, `echolog handler` and `echolog projector`.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::handler::RateLimit;
+use crate::roles::{Roles, Running};
+
+/// Run workers against given servers.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// Commands per second that one actor may send on average; 0 for no limit.
+    #[arg(long, env = "ECHOLOG_RATE_LIMIT", default_value_t = RateLimit::default().per_second)]
+    rate_limit: f64,
+    /// Commands that one actor may send at once.
+    #[arg(long, env = "ECHOLOG_RATE_BURST", default_value_t = RateLimit::default().burst)]
+    rate_burst: f64,
+}
+
+impl Args {
+    pub(super) fn rate_limit(&self) -> RateLimit {
+        RateLimit { per_second: self.rate_limit, burst: self.rate_burst }
+    }
+}
+
+pub(super) async fn run(config: Config, args: Args, roles: Roles) -> anyhow::Result<ExitCode> {
+    let running = Running::start(&config, roles, args.rate_limit()).await?;
+    tracing::info!(tenant = %config.tenant, metrics = %running.metrics_addr, "ready");
+    running.until(stop_signal()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Turns true at SIGTERM or SIGINT.
+pub(super) fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        let _ = sender.send(true);
+        sender.closed().await;
+    });
+    Ok(receiver)
+}

@@ -1,0 +1,99 @@
+//! What an operator says by flags and environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use echolog_commands::Settings;
+use echolog_nats::{Bus, ConnectOptions, Names};
+use echolog_projectors::db::{Database, DatabaseOptions};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// Where things are; every subcommand takes these.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// The tenant.
+    #[arg(long, default_value = "main", global = true)]
+    pub tenant: String,
+    /// NATS servers, comma separated, with credentials: nats://user:password@host:4222
+    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", hide_env_values = true, global = true)]
+    pub nats_url: String,
+    /// A NATS credentials file.
+    #[arg(long, env = "NATS_CREDS", global = true)]
+    pub nats_creds: Option<PathBuf>,
+    /// The tenant's database; `{tenant}` is replaced: postgres://user:password@host/echolog_{tenant}
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
+    pub database_url: Option<String>,
+    /// Connections to PostgreSQL at most.
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 16, global = true)]
+    pub database_max_connections: u32,
+    /// Seconds to wait for a connection to PostgreSQL.
+    #[arg(long, env = "DATABASE_CONNECTION_TIMEOUT", default_value_t = 10, global = true)]
+    pub database_connection_timeout: u64,
+    /// Where /metrics, /health and /ready are served.
+    #[arg(long, env = "ECHOLOG_METRICS_ADDR", default_value = "127.0.0.1:9464", global = true)]
+    pub metrics_addr: SocketAddr,
+    /// What is logged, such as `info` or `echolog=debug`.
+    #[arg(long, env = "ECHOLOG_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// The key that the tenant's keys are derived from: at least 32 characters, kept for ever.
+    #[arg(long, env = "ECHOLOG_MASTER_KEY", hide_env_values = true, global = true)]
+    pub master_key: Option<String>,
+}
+
+impl Config {
+    /// The tenant's names.
+    ///
+    /// # Errors
+    /// A name that cannot be part of a subject.
+    pub fn names(&self) -> anyhow::Result<Names> {
+        Names::new(&self.tenant).map_err(anyhow::Error::msg)
+    }
+
+    /// Connects to NATS.
+    ///
+    /// # Errors
+    /// No connection, or a server that is too old.
+    pub async fn bus(&self, role: &str) -> anyhow::Result<Bus> {
+        let options = ConnectOptions {
+            url: self.nats_url.clone(),
+            credentials: self.nats_creds.clone(),
+            name: format!("echolog-{role}"),
+        };
+        Ok(Bus::connect(&options).await?)
+    }
+
+    /// Connects to PostgreSQL.
+    ///
+    /// # Errors
+    /// No address, no connection, or a server that is too old.
+    pub async fn database(&self) -> anyhow::Result<Database> {
+        let url = self.database_url.as_deref().context(
+            "DATABASE_URL is not set: give the tenant's database, such as postgres://user:password@host/echolog_{tenant}",
+        )?;
+        let options = DatabaseOptions {
+            url: url.replace("{tenant}", &self.tenant),
+            max_connections: self.database_max_connections,
+            connect_timeout: std::time::Duration::from_secs(self.database_connection_timeout),
+        };
+        Ok(Database::connect(&options).await?)
+    }
+
+    /// The rules of the tenant.
+    ///
+    /// # Errors
+    /// No master key, or one that is too short.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let Some(master) = &self.master_key else {
+            bail!("ECHOLOG_MASTER_KEY is not set: make one with `openssl rand -hex 32` and keep it for ever");
+        };
+        if master.len() < 32 {
+            bail!("ECHOLOG_MASTER_KEY is shorter than 32 characters: make one with `openssl rand -hex 32`");
+        }
+        let mut key = Hmac::<Sha256>::new_from_slice(master.as_bytes())?;
+        key.update(b"claims\0");
+        key.update(self.tenant.as_bytes());
+        Ok(Settings { claim_key: key.finalize().into_bytes().to_vec(), ..Settings::default() })
+    }
+}

@@ -1,0 +1,192 @@
+//! Everything on one machine: private servers, all workers, and a guided tour.
+
+mod tour;
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use argon2::password_hash::rand_core::{OsRng, RngCore as _};
+use echolog_nats::{Provision, ProvisionOptions};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::handler::RateLimit;
+use crate::roles::{Roles, Running};
+use crate::supervise::{Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions};
+
+/// A whole Echolog on this machine.
+#[derive(Debug)]
+pub struct Dev {
+    /// How to reach it.
+    pub config: Config,
+    running: Running,
+    nats: Nats,
+    postgres: Postgres,
+    data: PathBuf,
+}
+
+impl Dev {
+    /// Starts the servers, makes what a tenant needs and starts all workers.
+    ///
+    /// # Errors
+    /// What is missing, with the remedy.
+    pub async fn start(config: Config, data: &Path, rate_limit: RateLimit) -> anyhow::Result<Self> {
+        let binaries = Binaries::find()?;
+        fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
+        let data = data.canonicalize()?;
+        let keys = Keys::load(&data.join("keys"))?;
+
+        let nats = Nats::start(
+            &binaries,
+            &data.join("nats"),
+            NatsOptions {
+                auth: NatsAuth::User(Credential::new("echolog", keys.get("nats"))),
+                ..NatsOptions::default()
+            },
+        );
+        let owner = Credential::new("echolog_owner", keys.get("postgres"));
+        let pg_dir = data.join("postgres");
+        let postgres = Postgres::start(&binaries, &pg_dir, PostgresOptions::new(owner));
+        let (nats, postgres) = tokio::try_join!(nats, postgres)?;
+
+        let config = Config {
+            nats_url: nats.url(),
+            nats_creds: None,
+            database_url: Some(postgres.url("echolog_{tenant}").replace("%7B", "{").replace("%7D", "}")),
+            master_key: Some(keys.get("master")),
+            ..config
+        };
+        let database = config.database_or_create().await?;
+        database.migrate().await?;
+        drop(database);
+        let bus = config.bus("dev").await?;
+        Provision::tenant(&bus, &config.names()?, &ProvisionOptions::default()).await?;
+        let running = start_workers(&config, rate_limit).await?;
+        let dev = Self { config, running, nats, postgres, data };
+        dev.write_env()?;
+        Ok(dev)
+    }
+
+    /// Where everything is.
+    #[must_use]
+    pub fn welcome(&self) -> String {
+        let env = self.data.join("env");
+        format!(
+            "Echolog is up.\n  NATS        127.0.0.1:{}\n  PostgreSQL  127.0.0.1:{}\n  metrics     {}\n  \
+             In another shell:  set -a; . {}; set +a",
+            self.nats.port(),
+            self.postgres.port(),
+            self.metrics_url(),
+            env.display(),
+        )
+    }
+
+    /// Where the metrics are.
+    #[must_use]
+    pub fn metrics_url(&self) -> String {
+        format!("http://{}/metrics", self.running.metrics_addr)
+    }
+
+    /// Plays the guided tour.
+    ///
+    /// # Errors
+    /// Whatever does not go as it should.
+    pub async fn tour(&self) -> anyhow::Result<()> {
+        tour::play(self).await
+    }
+
+    /// Runs until `stop` turns true, or until a server or worker ends by itself.
+    ///
+    /// # Errors
+    /// Why it ended by itself.
+    pub async fn until(self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let Self { running, mut nats, mut postgres, .. } = self;
+        let (end, ended) = watch::channel(false);
+        let mut workers = tokio::spawn(running.until(ended));
+        let first = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => Ok(()),
+            error = nats.ended_by_itself() => Err(error.into()),
+            error = postgres.ended_by_itself() => Err(error.into()),
+            ended = &mut workers => ended.context("a worker panicked")?,
+        };
+        let _ = end.send(true);
+        let rest = if workers.is_finished() { Ok(()) } else { workers.await? };
+        nats.stop().await?;
+        postgres.stop().await?;
+        first.and(rest)
+    }
+
+    /// Stops everything, workers first.
+    ///
+    /// # Errors
+    /// What did not stop as it should.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let (_sender, stop) = watch::channel(true);
+        self.until(stop).await
+    }
+
+    /// For other programs to source.
+    fn write_env(&self) -> anyhow::Result<()> {
+        let url = |text: &Option<String>| text.clone().unwrap_or_default();
+        let database = url(&self.config.database_url).replace("{tenant}", &self.config.tenant);
+        let env = format!(
+            "NATS_URL={}\nDATABASE_URL={database}\nECHOLOG_METRICS_URL={}\nECHOLOG_MASTER_KEY={}\n",
+            self.config.nats_url,
+            self.metrics_url(),
+            url(&self.config.master_key),
+        );
+        write_private(&self.data.join("env"), &env)
+    }
+}
+
+/// The default address of the metrics may be taken; here any other will do.
+async fn start_workers(config: &Config, rate_limit: RateLimit) -> anyhow::Result<Running> {
+    let free = std::net::TcpListener::bind(config.metrics_addr).is_ok();
+    let mut config = config.clone();
+    if !free {
+        config.metrics_addr.set_port(0);
+    }
+    Running::start(&config, Roles::ALL, rate_limit).await
+}
+
+/// The secrets of a development server, made at its first start.
+struct Keys(std::collections::BTreeMap<String, String>);
+
+impl Keys {
+    fn load(path: &Path) -> anyhow::Result<Self> {
+        if let Ok(text) = fs::read_to_string(path) {
+            let pairs = text.lines().filter_map(|line| line.split_once('='));
+            return Ok(Self(pairs.map(|(name, key)| (name.to_owned(), key.to_owned())).collect()));
+        }
+        let keys = ["master", "nats", "postgres"].map(|name| (name.to_owned(), random()));
+        let text: String = keys.iter().map(|(name, key)| format!("{name}={key}\n")).collect();
+        write_private(path, &text)?;
+        Ok(Self(keys.into_iter().collect()))
+    }
+
+    fn get(&self, name: &str) -> String {
+        self.0.get(name).cloned().unwrap_or_default()
+    }
+}
+
+fn random() -> String {
+    let mut bytes = [0_u8; 32];
+    OsRng.fill_bytes(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let failed = || format!("{} cannot be written", path.display());
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(failed)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)
+}

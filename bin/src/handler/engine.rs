@@ -1,0 +1,426 @@
+//! The loop of the command handler.
+
+use std::time::{Duration, Instant};
+
+use echolog_commands::state::Owner;
+use echolog_events::{
+    Body, Event, EventSubject, Meta, PARTITIONS, Partition, Recorded, Stream, StreamKey,
+    SystemEvent,
+};
+use echolog_events::{OwnershipTaken, PositionRecorded};
+use echolog_nats::{
+    Append, AppendError, EventLog, Feed, FeedEvent, Incoming, NewRecord, Order, Page, Start,
+};
+use futures::StreamExt;
+use tokio::sync::{mpsc, watch};
+
+use super::admit::{self, Admission};
+use super::limits::Limiter;
+use super::ownership::{Owned, Ownership};
+use super::states::States;
+use super::tail::Tail;
+use super::{Handler, HandlerError, projected};
+use crate::clock;
+use crate::retry::Retry;
+
+/// How many commands a tick takes at most.
+const TICK: usize = 512;
+
+/// How long the log may take to tell this process what it has just written.
+const TAIL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long handled commands that left no event may stay unknown to the log.
+const UNLOGGED: Duration = Duration::from_secs(5);
+
+/// What comes in.
+#[derive(Debug)]
+pub(super) enum Input {
+    Feed(FeedEvent),
+    Request(Partition, Incoming),
+}
+
+/// Everything that the loop owns.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) handler: Handler,
+    pub(super) log: EventLog,
+    pub(super) tail: Tail,
+    pub(super) states: States,
+    pub(super) ownership: Ownership,
+    pub(super) limiter: Limiter,
+    pub(super) awaiting: mpsc::Sender<projected::Waiting>,
+    /// Sequence of the last event that this process has appended.
+    pub(super) appended: u64,
+    inputs: mpsc::Receiver<Input>,
+    input: mpsc::Sender<Input>,
+    pages: mpsc::Receiver<Page>,
+}
+
+impl Engine {
+    /// Reads where the read side stands and begins to follow the log from there.
+    pub(super) async fn start(handler: Handler) -> Result<Self, HandlerError> {
+        let log = handler.log();
+        let (owners, floor) = owners(&handler).await?;
+        let (page_sender, pages) = mpsc::channel(64);
+        tokio::spawn(follow_log(log.clone(), floor + 1, page_sender));
+
+        let (input, inputs) = mpsc::channel(8 * TICK);
+        let (feed_sender, mut feed_events) = mpsc::channel(4 * TICK);
+        let orders = Partition::all()
+            .map(|partition| {
+                let (bus, names) = (handler.bus.clone(), handler.names.clone());
+                Feed::spawn(bus, names, partition, feed_sender.clone())
+            })
+            .collect();
+        let forward = input.clone();
+        tokio::spawn(async move {
+            while let Some(event) = feed_events.recv().await {
+                if forward.send(Input::Feed(event)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let awaiting = projected::spawn(handler.bus.clone(), handler.store.clone());
+        let engine = Self {
+            log,
+            tail: Tail::new(floor, owners),
+            states: States::default(),
+            ownership: Ownership::new(orders),
+            limiter: Limiter::new(handler.rate_limit),
+            awaiting,
+            appended: 0,
+            inputs,
+            input,
+            pages,
+            handler,
+        };
+        engine.wake_all().await?;
+        Ok(engine)
+    }
+
+    /// A partition without commands has no owner yet, but requests need one.
+    async fn wake_all(&self) -> Result<(), HandlerError> {
+        for partition in Partition::all() {
+            let subject = self.handler.names.wake(partition);
+            self.handler.bus.publish(subject, bytes::Bytes::new()).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), HandlerError> {
+        let mut every_second = tokio::time::interval(Duration::from_secs(1));
+        every_second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut inputs = Vec::with_capacity(TICK);
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                page = self.pages.recv() => {
+                    let page = page.ok_or(HandlerError::Stopped("log reader"))?;
+                    self.read(page).await;
+                }
+                _ = every_second.tick() => self.keep_house().await,
+                taken = self.inputs.recv_many(&mut inputs, TICK) => {
+                    if taken == 0 {
+                        return Err(HandlerError::Stopped("command feed"));
+                    }
+                    self.take(inputs.drain(..).collect()).await;
+                }
+            }
+        }
+        self.hand_over().await;
+        Ok(())
+    }
+
+    /// Takes in what has come: first the news about partitions, then the commands.
+    async fn take(&mut self, inputs: Vec<Input>) {
+        self.drain_pages().await;
+        let mut admissions = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            match input {
+                Input::Feed(FeedEvent::Pinned(partition)) => {
+                    // Commands that came before belong to the ownership before.
+                    self.tick(std::mem::take(&mut admissions)).await;
+                    self.take_over(partition).await;
+                }
+                Input::Feed(FeedEvent::Lost(partition)) => {
+                    self.tick(std::mem::take(&mut admissions)).await;
+                    self.disown(partition);
+                }
+                Input::Feed(FeedEvent::Delivered(delivery)) => {
+                    let owned = self.ownership.get(delivery.partition);
+                    if owned.is_some_and(|owned| owned.run == delivery.run) {
+                        admissions.push(admit::from_queue(delivery));
+                    }
+                }
+                Input::Request(partition, incoming) => {
+                    if self.ownership.owns(partition) {
+                        admissions.extend(admit::from_request(partition, incoming));
+                    }
+                }
+            }
+        }
+        self.tick(admissions).await;
+    }
+
+    async fn tick(&mut self, admissions: Vec<Admission>) {
+        if !admissions.is_empty() {
+            super::tick::Tick::run(self, admissions).await;
+        }
+    }
+
+    /// Takes in a page of the log.
+    async fn read(&mut self, page: Page) {
+        for event in &page.events {
+            self.notice_successor(event).await;
+        }
+        let Self { tail, states, ownership, .. } = self;
+        let foreign = |partition| !ownership.owns(partition);
+        tail.read(page.events, page.stored, &mut states.worlds(), foreign);
+    }
+
+    /// Another process has taken a partition of ours over.
+    async fn notice_successor(&mut self, event: &Recorded) {
+        let taken =
+            matches!(&event.body, Body::Known(Event::System(SystemEvent::OwnershipTaken(_))));
+        let succeeded = self
+            .ownership
+            .get(event.partition)
+            .is_some_and(|owned| taken && event.seq > owned.epoch);
+        if succeeded {
+            tracing::info!(partition = %event.partition, "another process owns the partition now");
+            self.disown(event.partition);
+            self.ownership.order(event.partition, Order::StandBy).await;
+        }
+    }
+
+    async fn drain_pages(&mut self) {
+        while let Ok(page) = self.pages.try_recv() {
+            self.read(page).await;
+        }
+    }
+
+    /// Waits until the log has told this process everything up to `seq`.
+    pub(super) async fn catch_up(&mut self, seq: u64) -> Result<(), HandlerError> {
+        let deadline = tokio::time::Instant::now() + TAIL_TIMEOUT;
+        while self.tail.position() < seq {
+            let page = tokio::time::timeout_at(deadline, self.pages.recv()).await;
+            let Ok(Some(page)) = page else {
+                return Err(HandlerError::Stopped("log reader"));
+            };
+            self.read(page).await;
+        }
+        Ok(())
+    }
+
+    /// Takes a partition over: a new epoch shuts every earlier owner out, then the log tells how
+    /// far that one came.
+    pub(super) async fn take_over(&mut self, partition: Partition) {
+        self.disown(partition);
+        match self.try_take_over(partition).await {
+            Ok(()) => tracing::info!(%partition, "took the partition over"),
+            Err(error) => {
+                tracing::warn!(%partition, error, "could not take the partition over");
+                self.ownership.order(partition, Order::StandBy).await;
+            }
+        }
+    }
+
+    async fn try_take_over(&mut self, partition: Partition) -> Result<(), String> {
+        let key = owner_key();
+        let last = self.log.last(partition, &key).await.map_err(|error| error.to_string())?;
+        let taken = SystemEvent::OwnershipTaken(OwnershipTaken { owner: self.handler.owner.clone() });
+        let expected = last.map_or(0, |event| event.seq);
+        let epoch = self
+            .append_to_owner(partition, taken, expected, None)
+            .await
+            .map_err(|error| error.to_string())?;
+        self.appended = self.appended.max(epoch);
+        self.catch_up(epoch).await.map_err(|error| error.to_string())?;
+        let Owner { position, .. } = self.tail.owner(partition);
+        self.states.forget(partition);
+        let subject = self.handler.names.own(partition);
+        let requests = self
+            .handler
+            .bus
+            .subscribe(subject, None)
+            .await
+            .map_err(|error| error.to_string())?;
+        let input = self.input.clone();
+        let requests = tokio::spawn(requests.for_each(move |message| {
+            let input = input.clone();
+            async move {
+                let _ = input.send(Input::Request(partition, message.into())).await;
+            }
+        }));
+        let run = self.ownership.next_run();
+        self.ownership.insert(
+            partition,
+            Owned {
+                run,
+                epoch,
+                handled: position,
+                logged: position,
+                unlogged_since: None,
+                confirmed: Instant::now(),
+                requests,
+            },
+        );
+        self.ownership.order(partition, Order::Start(Start { run, after: position })).await;
+        self.handler.metrics.owned_partitions.set(self.ownership.partitions().len() as f64);
+        Ok(())
+    }
+
+    async fn append_to_owner(
+        &self,
+        partition: Partition,
+        event: SystemEvent,
+        expected: u64,
+        position: Option<echolog_events::CommandPosition>,
+    ) -> Result<u64, AppendError> {
+        let meta = Meta {
+            event_id: clock::new_id(),
+            time: clock::now(),
+            actor: None,
+            command_id: None,
+            session_id: None,
+            correlation_id: None,
+            traceparent: None,
+            digest: None,
+            position,
+        };
+        let record = NewRecord {
+            partition,
+            key: owner_key(),
+            meta,
+            event: Event::System(event),
+            expected: Some(expected),
+        };
+        let append = Append { records: vec![record], ..Append::default() };
+        self.log.append(&append).await
+    }
+
+    /// Forgets a partition. What was under way for it gets no answer from here.
+    pub(super) fn disown(&mut self, partition: Partition) {
+        if self.ownership.owns(partition) {
+            self.ownership.remove(partition);
+            self.states.forget(partition);
+            self.handler.metrics.owned_partitions.set(self.ownership.partitions().len() as f64);
+        }
+    }
+
+    /// Whether this process still owns a partition, by the broker's word.
+    pub(super) async fn confirm(&mut self, partition: Partition) -> bool {
+        let Some(owned) = self.ownership.get(partition) else { return false };
+        let epoch = owned.epoch;
+        match self.log.last(partition, &owner_key()).await {
+            Ok(Some(last)) if last.seq == epoch => {
+                if let Some(owned) = self.ownership.get_mut(partition) {
+                    owned.confirmed = Instant::now();
+                }
+                true
+            }
+            Ok(_) => {
+                self.disown(partition);
+                self.ownership.order(partition, Order::StandBy).await;
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%partition, %error, "cannot confirm the ownership");
+                false
+            }
+        }
+    }
+
+    /// Once a second: forget what PostgreSQL has, and note handled commands that left no event.
+    async fn keep_house(&mut self) {
+        match self.handler.store.positions().await {
+            Ok(positions) => {
+                self.tail.trim(positions.states());
+                self.tail.window.trim(positions.ledger(), clock::now());
+            }
+            Err(error) => tracing::warn!(%error, "the read side's positions cannot be read"),
+        }
+        self.handler.metrics.tail_events.set(self.tail.len() as f64);
+        for partition in self.ownership.partitions() {
+            let waits = self.ownership.get(partition).and_then(|owned| owned.unlogged_since);
+            if waits.is_some_and(|since| since.elapsed() > UNLOGGED) {
+                self.record_position(partition).await;
+            }
+        }
+    }
+
+    async fn record_position(&mut self, partition: Partition) {
+        let Some(owned) = self.ownership.get(partition) else { return };
+        let (position, epoch) = (owned.handled, owned.epoch);
+        let event = SystemEvent::PositionRecorded(PositionRecorded {});
+        match self.append_to_owner(partition, event, epoch, Some(position)).await {
+            Ok(seq) => {
+                self.appended = self.appended.max(seq);
+                if let Some(owned) = self.ownership.get_mut(partition) {
+                    owned.epoch = seq;
+                    owned.log(position);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%partition, %error, "the position could not be recorded");
+                self.take_over(partition).await;
+            }
+        }
+    }
+
+    /// Notes how far each partition came and lets others take them at once.
+    async fn hand_over(&mut self) {
+        for partition in self.ownership.partitions() {
+            if self.ownership.get(partition).is_some_and(|owned| owned.unlogged_since.is_some()) {
+                self.record_position(partition).await;
+            }
+            self.ownership.order(partition, Order::Release).await;
+            self.disown(partition);
+        }
+    }
+}
+
+/// The owner stream; its partition is in the subject, not in its id.
+fn owner_key() -> StreamKey {
+    StreamKey { stream: Stream::Owner, id: EventSubject::EPOCH.to_owned() }
+}
+
+/// The owners as PostgreSQL has them, and where the log has to be read from.
+async fn owners(
+    handler: &Handler,
+) -> Result<([(Owner, u64); PARTITIONS as usize], u64), HandlerError> {
+    let owners = handler.store.owners().await?;
+    let positions = handler.store.positions().await?;
+    let floor = positions.states().min(positions.ledger());
+    let floor = owners.iter().fold(floor, |floor, (_, position)| floor.min(*position));
+    Ok((owners, floor))
+}
+
+/// Reads the log for as long as anyone listens.
+async fn follow_log(log: EventLog, from: u64, pages: mpsc::Sender<Page>) {
+    let mut retry = Retry::default();
+    let mut next = from;
+    loop {
+        let Ok(mut reader) = log.read_from(next).await else {
+            retry.pause().await;
+            continue;
+        };
+        loop {
+            match reader.next(1000).await {
+                Ok(page) => {
+                    retry.reset();
+                    next = page.events.last().map_or(next, |event| event.seq + 1);
+                    if pages.send(page).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the log cannot be read");
+                    retry.pause().await;
+                    break;
+                }
+            }
+        }
+    }
+}

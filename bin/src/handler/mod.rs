@@ -1,0 +1,76 @@
+//! The command handler: the write side.
+//!
+//! One loop decides everything for the partitions that this process owns. A *tick* takes what has
+//! come in, loads what the decisions need, decides one command after the other, appends all events
+//! as one group under the partitions' fences and only then answers.
+
+mod admit;
+mod engine;
+mod front;
+mod limits;
+mod ownership;
+mod projected;
+mod states;
+mod tail;
+mod tick;
+mod window;
+
+use std::sync::Arc;
+
+use echolog_commands::Settings;
+use echolog_nats::{Bus, BusError, EventLog, Names};
+use echolog_projectors::store::{Store, StoreError};
+use tokio::sync::watch;
+
+use crate::metrics::HandlerMetrics;
+pub use limits::RateLimit;
+
+/// What a handler works with.
+#[derive(Clone, Debug)]
+pub struct Handler {
+    /// The connection.
+    pub bus: Bus,
+    /// The tenant's names.
+    pub names: Names,
+    /// The read side: stored states, message facts and the ledger.
+    pub store: Store,
+    /// The rules that an operator sets.
+    pub settings: Arc<Settings>,
+    /// How many commands an actor may send.
+    pub rate_limit: RateLimit,
+    /// What Prometheus sees.
+    pub metrics: HandlerMetrics,
+    /// The name of this process, for people who read the log.
+    pub owner: String,
+}
+
+/// Why a handler stops.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// NATS.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// PostgreSQL.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A part of it has stopped.
+    #[error("the command handler's {0} has stopped")]
+    Stopped(&'static str),
+}
+
+impl Handler {
+    /// Handles commands until `stop` turns true; then finishes the tick and hands over.
+    ///
+    /// # Errors
+    /// What it cannot start without, and what it cannot go on without.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), HandlerError> {
+        let front = front::spawn(self.clone()).await?;
+        let result = engine::Engine::start(self).await?.run(stop).await;
+        front.abort();
+        result
+    }
+
+    pub(crate) fn log(&self) -> EventLog {
+        EventLog::new(self.bus.clone(), self.names.clone())
+    }
+}

@@ -1,0 +1,557 @@
+//! One tick: load, decide, append, answer.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use echolog_commands::{
+    Actor, Command, CommandType, Context, Decision, Key, Needs, NewEvent, Outcome, Rejection,
+    Status,
+};
+use echolog_events::{CommandPosition, Meta, Partition, StreamKey, Time, Uuid, event_id, partition_of};
+use echolog_nats::{Append, AppendError, NewRecord};
+use echolog_projectors::store::Loaded;
+
+use super::admit::{Addressee, Admission, Admitted, Refused, Source};
+use super::engine::Engine;
+use super::projected::{Answer, Waiting};
+use super::states;
+use super::window::Done;
+use crate::clock;
+
+/// How often a command is decided again because a claim was taken meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// A group is closed when one more command might not fit into it.
+const GROUP: usize = Append::MAX / 2;
+
+/// How many rounds of loading a decision may ask for: each state may lead to the next.
+const ROUNDS: usize = 6;
+
+/// A command on its way through the tick.
+struct Entry {
+    admitted: Admitted,
+    attempts: u32,
+}
+
+/// What was decided about a command.
+enum Verdict {
+    /// It was accepted before.
+    Known(Done),
+    /// No.
+    Refused(Rejection),
+    /// Yes, with these records of the group; none if nothing has to change.
+    Accepted { first: usize, count: usize },
+    /// The same command came twice in this group.
+    SameAs(usize),
+}
+
+/// Commands whose events go into the log together.
+#[derive(Default)]
+struct Group {
+    entries: Vec<(Entry, Verdict)>,
+    records: Vec<NewRecord>,
+    /// The accepted commands of this group, by key.
+    keys: HashMap<Uuid, usize>,
+    /// The last command of each partition.
+    positions: HashMap<Partition, CommandPosition>,
+}
+
+pub(super) struct Tick<'e> {
+    engine: &'e mut Engine,
+    time: Time,
+    ledger: HashMap<Uuid, Done>,
+    /// Commands that the ledger could not be asked about.
+    unasked: HashSet<Uuid>,
+}
+
+impl<'e> Tick<'e> {
+    /// Handles what has come in, in order.
+    pub(super) async fn run(engine: &'e mut Engine, admissions: Vec<Admission>) {
+        let mut tick = Self {
+            time: clock::now(),
+            ledger: HashMap::new(),
+            unasked: HashSet::new(),
+            engine,
+        };
+        let mut queue = VecDeque::with_capacity(admissions.len());
+        for admission in admissions {
+            match admission {
+                Admission::Command(admitted) => {
+                    queue.push_back(Entry { admitted: *admitted, attempts: 0 });
+                }
+                Admission::Refused(refused) => tick.refuse(*refused).await,
+                // A wake changes nothing: reading it again after a take-over does no harm.
+                Admission::Wake(..) => {}
+            }
+        }
+        tick.engine.states.begin();
+        tick.prepare(&queue).await;
+        while !queue.is_empty() {
+            let group = tick.decide(&mut queue).await;
+            if let Some(again) = tick.commit(group).await {
+                for entry in again.into_iter().rev() {
+                    queue.push_front(entry);
+                }
+                tick.engine.states.clear();
+                tick.engine.states.begin();
+            }
+        }
+    }
+
+    /// Answers a message that is no command.
+    async fn refuse(&mut self, refused: Refused) {
+        if !self.engine.ownership.owns(refused.partition) {
+            return;
+        }
+        if let Source::Queue { position, .. } = refused.source {
+            if let Some(owned) = self.engine.ownership.get_mut(refused.partition) {
+                owned.handle(position);
+            }
+            if refused.erase {
+                let (bus, names) = (&self.engine.handler.bus, &self.engine.handler.names);
+                if let Err(error) = bus.erase_command(names, position.sequence).await {
+                    tracing::error!(%error, "a command with a secret could not be erased");
+                }
+            }
+        }
+        let outcome = refused.outcome();
+        self.count(refused.command_type, &outcome, refused.received);
+        self.answer(&refused.addressee, &refused.source, outcome, false).await;
+    }
+
+    /// Loads, for all commands at once, whatever their decisions are going to read.
+    async fn prepare(&mut self, queue: &VecDeque<Entry>) {
+        let window = &self.engine.tail.window;
+        let mut ledger: Vec<(Uuid, Uuid)> = queue
+            .iter()
+            .map(|entry| &entry.admitted)
+            .filter(|it| window.get(it.key).is_none() && window.may_be_older(it.command_id))
+            .map(|it| (it.command_id, it.key))
+            .collect();
+        for _ in 0..ROUNDS {
+            let mut missing = HashSet::new();
+            for entry in queue {
+                self.missing(&entry.admitted, &mut missing);
+            }
+            if missing.is_empty() && ledger.is_empty() {
+                return;
+            }
+            self.load(&missing, std::mem::take(&mut ledger)).await;
+        }
+    }
+
+    /// The states that a command asks for and that are not in memory.
+    fn missing(&mut self, admitted: &Admitted, missing: &mut HashSet<Key>) {
+        let mut needs = Needs::default();
+        let context = context(admitted, self.time, &self.engine.handler.settings);
+        admitted.command.needs(&context, &self.engine.states.world, &mut needs);
+        missing.extend(needs.into_keys().into_iter().filter(|key| self.engine.states.misses(key)));
+    }
+
+    async fn load(&mut self, keys: &HashSet<Key>, ledger: Vec<(Uuid, Uuid)>) {
+        let engine = &mut *self.engine;
+        // What this process has just written may not be in PostgreSQL: the tail must have it.
+        let caught_up = engine.catch_up(engine.appended).await;
+        let asked: Vec<Uuid> = ledger.iter().map(|(_, key)| *key).collect();
+        let loaded = states::load(&engine.handler.store, states::request(keys, ledger)).await;
+        let loaded = loaded.filter(|_| caught_up.is_ok());
+        match states::claims(&engine.log, keys).await {
+            Ok(claims) => {
+                for (key, claim) in claims {
+                    engine.states.insert_claim(key, claim);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "claims cannot be read");
+                for key in keys.iter().filter(|key| matches!(key, Key::Claim(_))) {
+                    engine.states.fail(key);
+                }
+            }
+        }
+        match loaded {
+            Some(mut loaded) => {
+                engine.states.fill(keys, &mut loaded, &engine.tail);
+                self.note_ledger(&asked, loaded);
+            }
+            None => {
+                for key in keys.iter().filter(|key| !matches!(key, Key::Claim(_))) {
+                    engine.states.fail(key);
+                }
+                self.unasked.extend(asked);
+            }
+        }
+    }
+
+    fn note_ledger(&mut self, asked: &[Uuid], loaded: Loaded) {
+        if asked.is_empty() {
+            return;
+        }
+        // Between the ledger and the window nothing may be missing.
+        if loaded.positions.ledger.iter().any(|at| *at < self.engine.tail.window.floor()) {
+            self.unasked.extend(asked);
+            return;
+        }
+        self.ledger.extend(loaded.ledger.into_iter().map(|(key, row)| {
+            let (seq, version, events) = (row.seq, row.version, row.events);
+            (key, Done { seq, version, events, digest: row.digest })
+        }));
+    }
+
+    /// Decides commands from the front of the queue until a group is full. A command that ran into
+    /// a taken claim gets a group of its own, so that it fails alone.
+    async fn decide(&mut self, queue: &mut VecDeque<Entry>) -> Group {
+        let mut group = Group::default();
+        while let Some(entry) = queue.pop_front() {
+            if !self.engine.ownership.owns(entry.admitted.partition) {
+                continue;
+            }
+            let alone = entry.attempts > 0;
+            if alone && !group.entries.is_empty() {
+                queue.push_front(entry);
+                break;
+            }
+            let verdict = self.verdict(&entry.admitted, &mut group).await;
+            let Admitted { partition, key, .. } = entry.admitted;
+            if let Source::Queue { position, .. } = entry.admitted.source {
+                group.positions.insert(partition, position);
+            }
+            if matches!(verdict, Verdict::Accepted { count, .. } if count > 0) {
+                group.keys.insert(key, group.entries.len());
+            }
+            group.entries.push((entry, verdict));
+            if alone || group.records.len() >= GROUP {
+                break;
+            }
+        }
+        group
+    }
+
+    async fn verdict(&mut self, admitted: &Admitted, group: &mut Group) -> Verdict {
+        if let Some(index) = group.keys.get(&admitted.key) {
+            return match &group.entries[*index].0.admitted {
+                first if first.digest == admitted.digest => Verdict::SameAs(*index),
+                _ => Verdict::Refused(id_was_used()),
+            };
+        }
+        let known = self.engine.tail.window.get(admitted.key);
+        if let Some(done) = known.or_else(|| self.ledger.get(&admitted.key)) {
+            return if done.digest == admitted.digest {
+                Verdict::Known(done.clone())
+            } else {
+                Verdict::Refused(id_was_used())
+            };
+        }
+        match self.judge(admitted, group).await {
+            Ok(events) => accept(admitted, events, self.time, group, self.engine),
+            Err(rejection) => Verdict::Refused(rejection),
+        }
+    }
+
+    async fn judge(&mut self, admitted: &Admitted, group: &Group) -> Decision {
+        if self.unasked.contains(&admitted.key) {
+            return Err(Rejection::unavailable(
+                "Whether this command was handled before cannot be told now.",
+            ));
+        }
+        let limited = matches!(admitted.actor, Actor::User(_) | Actor::Anonymous(_));
+        let actor = &admitted.addressee.actor;
+        if limited && !self.engine.limiter.allows(actor, Instant::now()) {
+            return Err(Rejection::rate_limited("You send commands faster than is allowed."));
+        }
+        self.load_for(admitted).await?;
+        self.check_version(admitted, group).await?;
+        let context = context(admitted, self.time, &self.engine.handler.settings);
+        let world = &self.engine.states.world;
+        let decision =
+            catch_unwind(AssertUnwindSafe(|| admitted.command.decide(&context, world)));
+        let events = decision.unwrap_or_else(|_| {
+            tracing::error!(command = ?admitted.command.command_type(), id = %admitted.command_id, "a decision panicked");
+            Err(Rejection::internal("The decision failed."))
+        })?;
+        let again = matches!(admitted.source, Source::Queue { again: true, .. });
+        if again && !events.is_empty() {
+            return Err(Rejection::conflict(
+                "This command was handled before, but its outcome is lost; send it under a new id.",
+            ));
+        }
+        Ok(events)
+    }
+
+    /// Loads what earlier commands of this tick have made necessary.
+    async fn load_for(&mut self, admitted: &Admitted) -> Result<(), Rejection> {
+        for _ in 0..ROUNDS {
+            let mut missing = HashSet::new();
+            self.missing(admitted, &mut missing);
+            if missing.is_empty() {
+                break;
+            }
+            self.load(&missing, Vec::new()).await;
+        }
+        let mut needs = Needs::default();
+        let context = context(admitted, self.time, &self.engine.handler.settings);
+        admitted.command.needs(&context, &self.engine.states.world, &mut needs);
+        if needs.into_keys().iter().any(|key| self.engine.states.is_unknown(key)) {
+            return Err(Rejection::unavailable("What this command depends on cannot be read now."));
+        }
+        Ok(())
+    }
+
+    async fn check_version(&self, admitted: &Admitted, group: &Group) -> Result<(), Rejection> {
+        let Some(expected) = admitted.expected_version else { return Ok(()) };
+        let stream = own_stream(&admitted.command, admitted.target);
+        let moved = group.records.iter().any(|record| record.key == stream);
+        let last = self.engine.log.last(admitted.partition, &stream).await;
+        let last = last.map_err(|_| Rejection::unavailable("The log cannot be read now."))?;
+        let version = last.map_or(0, |event| event.seq);
+        if moved || version != expected {
+            return Err(Rejection::conflict(format!(
+                "The version is {version}, not {expected}; read the state again."
+            )));
+        }
+        Ok(())
+    }
+
+    /// Appends a group and answers its commands. Returns the commands that have to be decided
+    /// again.
+    async fn commit(&mut self, group: Group) -> Option<Vec<Entry>> {
+        let mut append = Append { records: group.records.clone(), ..Append::default() };
+        for record in append.records.iter_mut().filter(|record| record.expected.is_none()) {
+            let Some(owned) = self.engine.ownership.get(record.partition) else { continue };
+            if append.fences.insert(record.partition, owned.epoch).is_none() {
+                record.meta.position =
+                    Some(group.positions.get(&record.partition).copied().unwrap_or(owned.logged));
+            }
+        }
+        let fenced: HashSet<Partition> = append.fences.keys().copied().collect();
+        let appended = if append.records.is_empty() {
+            Ok(0)
+        } else {
+            let timer = self.engine.handler.metrics.append_seconds.start_timer();
+            let appended = self.engine.log.append(&append).await;
+            timer.observe_duration();
+            appended
+        };
+        match appended {
+            Ok(first) => {
+                self.note_appended(&group, &fenced, first).await;
+                None
+            }
+            Err(AppendError::Conflict) => Some(self.after_conflict(group, &fenced).await),
+            Err(AppendError::Refused(reason)) => {
+                tracing::error!(reason, "the broker does not take events");
+                self.engine.states.clear();
+                let rejection = Rejection::unavailable("The log takes no events now.");
+                self.refuse_all(group, &rejection).await;
+                None
+            }
+            Err(AppendError::Unknown(reason)) => {
+                tracing::warn!(reason, "an append without an answer; taking over anew");
+                self.engine.states.clear();
+                for partition in self.engine.ownership.partitions() {
+                    self.engine.take_over(partition).await;
+                }
+                None
+            }
+        }
+    }
+
+    async fn note_appended(&mut self, group: &Group, fenced: &HashSet<Partition>, first: u64) {
+        let count = group.records.len() as u64;
+        if count > 0 {
+            self.engine.appended = self.engine.appended.max(first + count - 1);
+            for record in &group.records {
+                let name = record.event.event_type().name;
+                self.engine.handler.metrics.events_appended.with_label_values(&[name]).inc();
+            }
+        }
+        for (partition, position) in &group.positions {
+            if let Some(owned) = self.engine.ownership.get_mut(*partition) {
+                owned.handle(*position);
+                if fenced.contains(partition) {
+                    owned.log(*position);
+                }
+            }
+        }
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(group.entries.len());
+        for (entry, verdict) in &group.entries {
+            let outcome = match verdict {
+                Verdict::SameAs(index) => outcomes[*index].clone(),
+                verdict => self.outcome(&entry.admitted, verdict, &group.records, first),
+            };
+            outcomes.push(outcome);
+        }
+        for ((entry, _), outcome) in group.entries.iter().zip(outcomes) {
+            self.finish(&entry.admitted, outcome, fenced).await;
+        }
+    }
+
+    fn outcome(
+        &mut self,
+        admitted: &Admitted,
+        verdict: &Verdict,
+        records: &[NewRecord],
+        first_seq: u64,
+    ) -> Outcome {
+        let id = admitted.command_id;
+        let done = match verdict {
+            Verdict::Refused(rejection) => return Outcome::refused(Some(id), rejection.clone()),
+            Verdict::Known(done) => Some(done.clone()),
+            Verdict::Accepted { count: 0, .. } | Verdict::SameAs(_) => None,
+            Verdict::Accepted { first, count } => {
+                let records = &records[*first..first + count];
+                let stream = own_stream(&admitted.command, admitted.target);
+                let own = records.iter().rposition(|record| record.key == stream).unwrap_or(0);
+                let seq = first_seq + *first as u64;
+                let done = Done {
+                    seq: seq + *count as u64 - 1,
+                    version: seq + own as u64,
+                    events: records
+                        .iter()
+                        .map(|record| record.event.event_type().short().to_owned())
+                        .collect(),
+                    digest: admitted.digest,
+                };
+                self.engine.tail.window.insert(admitted.key, done.clone());
+                Some(done)
+            }
+        };
+        Outcome {
+            command_id: Some(id),
+            status: Status::Accepted,
+            seq: done.as_ref().map(|done| done.seq),
+            version: done.as_ref().map(|done| done.version),
+            events: done.map(|done| done.events).unwrap_or_default(),
+            data: None,
+            error: None,
+            projected: None,
+        }
+    }
+
+    /// Answers one command, if this process may still speak for its partition.
+    async fn finish(
+        &mut self,
+        admitted: &Admitted,
+        outcome: Outcome,
+        fenced: &HashSet<Partition>,
+    ) {
+        let partition = admitted.partition;
+        let Some(owned) = self.engine.ownership.get(partition) else { return };
+        let doubtful = !fenced.contains(&partition) && owned.is_doubtful();
+        if doubtful && !self.engine.confirm(partition).await {
+            return;
+        }
+        self.count(Some(admitted.command.command_type()), &outcome, admitted.received);
+        let wait = admitted.await_projected;
+        self.answer(&admitted.addressee, &admitted.source, outcome, wait).await;
+    }
+
+    /// A fence or a claim has moved: find out which, and say what has to be decided again.
+    async fn after_conflict(&mut self, group: Group, fenced: &HashSet<Partition>) -> Vec<Entry> {
+        self.engine.handler.metrics.append_conflicts.inc();
+        for partition in fenced {
+            self.engine.confirm(*partition).await;
+        }
+        let mut again = Vec::new();
+        for (mut entry, _) in group.entries {
+            entry.attempts += 1;
+            if entry.attempts <= ATTEMPTS {
+                again.push(entry);
+            } else {
+                let rejection = Rejection::unavailable("Too many others want the same.");
+                let outcome = Outcome::refused(Some(entry.admitted.command_id), rejection);
+                self.finish(&entry.admitted, outcome, &HashSet::new()).await;
+            }
+        }
+        again
+    }
+
+    async fn refuse_all(&mut self, group: Group, rejection: &Rejection) {
+        for (entry, verdict) in group.entries {
+            let rejection = match verdict {
+                Verdict::Refused(own) => own,
+                Verdict::Known(_) | Verdict::Accepted { .. } | Verdict::SameAs(_) => {
+                    rejection.clone()
+                }
+            };
+            let outcome = Outcome::refused(Some(entry.admitted.command_id), rejection);
+            self.finish(&entry.admitted, outcome, &HashSet::new()).await;
+        }
+    }
+
+    fn count(&self, command_type: Option<CommandType>, outcome: &Outcome, received: Time) {
+        let (domain, name) =
+            command_type.map_or(("unknown", "unknown"), |found| (found.domain, found.name));
+        let seconds = (clock::now() - received).as_seconds_f64().max(0.0);
+        let metrics = &self.engine.handler.metrics;
+        let (status, code) = (outcome.status.name(), outcome.code());
+        metrics.commands.with_label_values(&[domain, name, status, code]).inc();
+        metrics.command_seconds.observe(seconds);
+    }
+
+    async fn answer(&self, to: &Addressee, source: &Source, outcome: Outcome, wait: bool) {
+        let subject = match source {
+            Source::Queue { .. } => {
+                Some(self.engine.handler.names.outcome(&to.actor, outcome.command_id))
+            }
+            Source::Request { reply } => reply.clone(),
+        };
+        let Some(subject) = subject else { return };
+        let answer = Answer { subject, content_type: to.content_type.clone(), outcome };
+        if let (true, Some(seq)) = (wait, answer.outcome.seq) {
+            let waiting = Waiting { seq, since: Instant::now(), answer };
+            if let Err(error) = self.engine.awaiting.try_send(waiting) {
+                tracing::warn!(%error, "too many wait for the tables; one is answered at once");
+                error.into_inner().answer.late().send(&self.engine.handler.bus).await;
+            }
+        } else {
+            answer.send(&self.engine.handler.bus).await;
+        }
+    }
+}
+
+fn context<'a>(
+    admitted: &'a Admitted,
+    time: Time,
+    settings: &'a echolog_commands::Settings,
+) -> Context<'a> {
+    Context { actor: &admitted.actor, target: admitted.target, time, settings }
+}
+
+fn own_stream(command: &Command, target: Uuid) -> StreamKey {
+    StreamKey::of(command.stream(), target)
+}
+
+fn id_was_used() -> Rejection {
+    Rejection::conflict("This command id was used for something else.")
+}
+
+/// Puts a decision's events into the group and lets the states follow them.
+fn accept(
+    admitted: &Admitted,
+    events: Vec<NewEvent>,
+    time: Time,
+    group: &mut Group,
+    engine: &mut Engine,
+) -> Verdict {
+    let (first, count) = (group.records.len(), events.len());
+    let actor = admitted.addressee.actor.as_str();
+    let target = admitted.target.to_string();
+    for (index, NewEvent { key, event, expected }) in events.into_iter().enumerate() {
+        engine.states.world.evolve(&key, &event, 0);
+        let meta = Meta {
+            event_id: event_id(actor, &target, admitted.command_id, index),
+            time,
+            actor: Some(actor.to_owned()),
+            command_id: Some(admitted.command_id),
+            session_id: None,
+            correlation_id: admitted.correlation_id.clone(),
+            traceparent: admitted.traceparent.clone(),
+            digest: (index == 0).then_some(admitted.digest),
+            position: None,
+        };
+        let partition = partition_of(&key.id);
+        group.records.push(NewRecord { partition, key, meta, event, expected });
+    }
+    Verdict::Accepted { first, count }
+}

@@ -1,0 +1,151 @@
+//! The commands of the last minutes, by id: what makes a command idempotent without asking
+//! PostgreSQL.
+
+use std::collections::{HashMap, VecDeque};
+
+use chrono::TimeDelta;
+use echolog_events::{Body, Recorded, StreamKey, Time, Uuid, event_id};
+
+use crate::clock;
+
+/// How long ids are kept, where there is room.
+const KEEP: TimeDelta = TimeDelta::minutes(5);
+
+/// How many ids are kept at most; about 200 bytes each.
+const CAPACITY: usize = 1_000_000;
+
+/// How far a client's clock and the broker's may disagree without costing a look into the ledger.
+const SKEW: TimeDelta = TimeDelta::minutes(3);
+
+/// What became of an accepted command.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Done {
+    /// Sequence of its last event.
+    pub(super) seq: u64,
+    /// Sequence of its last event in the target's own stream.
+    pub(super) version: u64,
+    /// Its events.
+    pub(super) events: Vec<String>,
+    /// Fingerprint of its content.
+    pub(super) digest: u64,
+}
+
+/// A command that was read from the log, event by event.
+#[derive(Debug)]
+struct Reading {
+    key: Uuid,
+    actor: String,
+    command: Uuid,
+    stream: StreamKey,
+    done: Done,
+}
+
+/// The accepted commands after a position of the log.
+#[derive(Debug)]
+pub(super) struct Window {
+    done: HashMap<Uuid, Done>,
+    pages: VecDeque<(u64, Time, Vec<Uuid>)>,
+    reading: Option<Reading>,
+    /// Every command whose events lie behind this sequence is here.
+    floor: u64,
+    floor_time: Option<Time>,
+}
+
+impl Window {
+    /// A window over everything after `floor`. Until the first page is dropped, the time of
+    /// `floor` is not known: then every unknown command is looked up in the ledger.
+    pub(super) fn new(floor: u64) -> Self {
+        Self {
+            done: HashMap::new(),
+            pages: VecDeque::new(),
+            reading: None,
+            floor,
+            floor_time: (floor == 0).then_some(Time::default()),
+        }
+    }
+
+    /// What became of a command, if it is known here.
+    pub(super) fn get(&self, key: Uuid) -> Option<&Done> {
+        self.done.get(&key)
+    }
+
+    /// The sequence behind which everything is here.
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// Whether a command that is not here may still have been accepted, long ago.
+    pub(super) fn may_be_older(&self, command: Uuid) -> bool {
+        match (clock::time_of(command), self.floor_time) {
+            (Some(made), Some(floor)) => made <= floor + SKEW,
+            _ => true,
+        }
+    }
+
+    /// Notes a command that this process has just appended, before the log tells it back.
+    pub(super) fn insert(&mut self, key: Uuid, done: Done) {
+        self.done.insert(key, done);
+    }
+
+    /// Notes the commands of a page of the log.
+    pub(super) fn read(&mut self, events: &[Recorded], stored: Time) {
+        let mut keys = Vec::new();
+        for event in events {
+            self.read_event(event, &mut keys);
+        }
+        if let Some(last) = events.last() {
+            if self.floor_time.is_none() && self.pages.is_empty() {
+                // The page before the first one is no younger than this.
+                self.floor_time = Some(stored);
+            }
+            self.pages.push_back((last.seq, stored, keys));
+        }
+    }
+
+    fn read_event(&mut self, event: &Recorded, keys: &mut Vec<Uuid>) {
+        let Body::Known(known) = &event.body else { return };
+        let name = known.event_type().short().to_owned();
+        if let (Some(command), Some(digest)) = (event.first_of_command(), event.meta.digest) {
+            let key = event_id(&command.actor, &command.target, command.id, 0);
+            let done = Done { seq: event.seq, version: event.seq, events: vec![name], digest };
+            self.done.insert(key, done.clone());
+            keys.push(key);
+            self.reading = Some(Reading {
+                key,
+                actor: command.actor,
+                command: command.id,
+                stream: event.key.clone(),
+                done,
+            });
+            return;
+        }
+        let Some(reading) = &mut self.reading else { return };
+        let same = event.meta.command_id == Some(reading.command)
+            && event.meta.actor.as_deref() == Some(reading.actor.as_str());
+        if same {
+            reading.done.seq = event.seq;
+            if event.key == reading.stream {
+                reading.done.version = event.seq;
+            }
+            reading.done.events.push(name);
+            self.done.insert(reading.key, reading.done.clone());
+        } else {
+            self.reading = None;
+        }
+    }
+
+    /// Drops what is old, as far as the ledger has it.
+    pub(super) fn trim(&mut self, ledger: u64, now: Time) {
+        while let Some((seq, stored, keys)) = self.pages.front() {
+            let old = *stored + KEEP < now || self.done.len() > CAPACITY;
+            if !old || *seq > ledger {
+                break;
+            }
+            for key in keys {
+                self.done.remove(key);
+            }
+            (self.floor, self.floor_time) = (*seq, Some(*stored));
+            self.pages.pop_front();
+        }
+    }
+}

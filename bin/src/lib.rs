@@ -1,0 +1,15 @@
+//! Echolog's processes: the command handler, the projector, the development server and the
+//! command line over all of them.
+
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod dev;
+pub mod handler;
+pub mod http;
+pub mod metrics;
+pub mod projector;
+pub mod retry;
+pub mod roles;
+pub mod supervise;

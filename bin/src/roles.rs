@@ -1,0 +1,157 @@
+//! Starting and stopping the workers of a process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use echolog_nats::Bus;
+use echolog_projectors::db::Database;
+use echolog_projectors::store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::handler::{Handler, RateLimit};
+use crate::http;
+use crate::metrics::Metrics;
+use crate::projector::Projector;
+
+/// Which workers a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    handler: bool,
+    projector: bool,
+}
+
+impl Roles {
+    /// All of them.
+    pub const ALL: Self = Self { handler: true, projector: true };
+    /// The command handler.
+    pub const HANDLER: Self = Self { handler: true, projector: false };
+    /// The projector.
+    pub const PROJECTOR: Self = Self { handler: false, projector: true };
+
+    fn name(self) -> &'static str {
+        match self {
+            Self { handler: true, projector: true } => "serve",
+            Self { handler: true, projector: false } => "handler",
+            Self { handler: false, .. } => "projector",
+        }
+    }
+}
+
+/// The workers of this process.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the metrics are.
+    pub metrics_addr: SocketAddr,
+    /// What the metrics count.
+    pub metrics: Metrics,
+    workers: JoinSet<anyhow::Result<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Connects, checks that the servers are fit, and starts the workers.
+    ///
+    /// # Errors
+    /// What they cannot start without.
+    pub async fn start(
+        config: &Config,
+        roles: Roles,
+        rate_limit: RateLimit,
+    ) -> anyhow::Result<Self> {
+        let metrics = Metrics::new()?;
+        let names = config.names()?;
+        let bus = config.bus(roles.name()).await?;
+        let database = config.database().await?;
+        database.check_migrated().await?;
+        let metrics_addr = serve_metrics(config, &metrics, &bus, &database).await?;
+
+        let (stop, stopped) = watch::channel(false);
+        let mut workers = JoinSet::new();
+        if roles.projector {
+            let projector = Projector {
+                bus: bus.clone(),
+                names: names.clone(),
+                database: database.clone(),
+                metrics: metrics.projector.clone(),
+            };
+            let stopped = stopped.clone();
+            workers.spawn(async move { projector.run(stopped).await });
+        }
+        if roles.handler {
+            let handler = Handler {
+                bus,
+                names,
+                store: Store::new(database),
+                settings: Arc::new(config.settings()?),
+                rate_limit,
+                metrics: metrics.handler.clone(),
+                owner: format!("{}:{}", hostname(), std::process::id()),
+            };
+            workers.spawn(async move { Ok(handler.run(stopped).await?) });
+        }
+        Ok(Self { metrics_addr, metrics, workers, stop })
+    }
+
+    /// Runs until `stop` turns true, then lets the workers finish what they are at.
+    ///
+    /// # Errors
+    /// That of the first worker that fails.
+    pub async fn until(mut self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            ended = self.workers.join_next() => {
+                if let Some(ended) = ended {
+                    ended.context("a worker panicked")??;
+                }
+            }
+        }
+        self.stop().await
+    }
+
+    /// Lets the workers finish what they are at.
+    ///
+    /// # Errors
+    /// That of the first worker that fails.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let _ = self.stop.send(true);
+        while let Some(ended) = self.workers.join_next().await {
+            ended.context("a worker panicked")??;
+        }
+        Ok(())
+    }
+}
+
+async fn serve_metrics(
+    config: &Config,
+    metrics: &Metrics,
+    bus: &Bus,
+    database: &Database,
+) -> anyhow::Result<SocketAddr> {
+    let (bus, database, process) = (bus.clone(), database.clone(), metrics.process.clone());
+    let before_scrape = move || {
+        process.nats_reconnects.inc_by(bus.reconnects() - process.nats_reconnects.get());
+        let (size, idle) = database.connections();
+        let gauge = &process.db_pool_connections;
+        gauge.with_label_values(&["idle"]).set(idle as f64);
+        gauge.with_label_values(&["used"]).set(size.saturating_sub(idle) as f64);
+        if bus.is_connected() { Ok(()) } else { Err("no connection to NATS".to_owned()) }
+    };
+    http::serve(config.metrics_addr, metrics.registry.clone(), Arc::new(before_scrape))
+        .await
+        .with_context(|| {
+            format!(
+                "metrics cannot be served on {}: choose another address with --metrics-addr",
+                config.metrics_addr
+            )
+        })
+}
+
+fn hostname() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}

@@ -1,0 +1,211 @@
+//! A private nats-server with JetStream.
+
+use super::child::{Supervised, end_leftovers};
+use super::place::{Place, write_secret};
+use super::{Binaries, Credential, SuperviseError, local_url};
+use nix::sys::signal::Signal;
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+const WHAT: &str = "nats-server";
+const PORT: &str = "port";
+const MONITORING_PORT: &str = "monitoring-port";
+const STOP_SIGNAL: Signal = Signal::SIGTERM;
+
+/// How to run a nats-server.
+#[derive(Debug, Clone)]
+pub struct NatsOptions {
+    /// The port on 127.0.0.1; `None` takes the one of the run before, or any free one.
+    pub port: Option<u16>,
+    /// Whether to serve monitoring by HTTP, on 127.0.0.1 and a free port.
+    pub monitoring: bool,
+    /// Whether an acknowledged message is on the disk. Without it a crash of the machine may lose
+    /// the last two minutes; only benchmarks that compare want that.
+    pub sync: bool,
+    /// Who may connect.
+    pub auth: NatsAuth,
+    /// More configuration, in nats-server's own syntax.
+    pub config: String,
+}
+
+impl Default for NatsOptions {
+    fn default() -> Self {
+        let (auth, config) = (NatsAuth::Open, String::new());
+        Self { port: None, monitoring: false, sync: true, auth, config }
+    }
+}
+
+/// Who may connect to a nats-server.
+#[derive(Debug, Clone)]
+pub enum NatsAuth {
+    /// Anybody on this machine; for tests.
+    Open,
+    /// This user, with every right.
+    User(Credential),
+    /// Whom [`NatsOptions::config`] says (accounts, auth callout); [`Nats::url`] is for this one
+    /// of them.
+    Configured(Credential),
+}
+
+/// A running nats-server.
+#[derive(Debug)]
+pub struct Nats {
+    server: Supervised,
+    port: u16,
+    monitoring_port: Option<u16>,
+    auth: NatsAuth,
+    _place: Place,
+}
+
+impl Nats {
+    /// Starts nats-server with its configuration, store and log in `directory`, and waits until it
+    /// answers.
+    pub async fn start(
+        binaries: &Binaries,
+        directory: &Path,
+        options: NatsOptions,
+    ) -> Result<Self, SuperviseError> {
+        let place = Place::take(directory)?;
+        end_leftovers(WHAT, place.directory(), STOP_SIGNAL).await?;
+        let (server, port, monitoring_port) = match launch(binaries, &place, &options).await {
+            Err(error) if error.is_port_taken() && options.port.is_none() => {
+                place.forget_port(PORT);
+                place.forget_port(MONITORING_PORT);
+                launch(binaries, &place, &options).await?
+            }
+            other => other?,
+        };
+        Ok(Self { server, port, monitoring_port, auth: options.auth, _place: place })
+    }
+
+    /// What a client connects to, with the credential if there is one.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.auth {
+            NatsAuth::Open => local_url("nats", self.port).into(),
+            NatsAuth::User(credential) | NatsAuth::Configured(credential) => {
+                credential.url("nats", self.port, "")
+            }
+        }
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where monitoring is served, if it was asked for.
+    #[must_use]
+    pub fn monitoring_url(&self) -> Option<String> {
+        self.monitoring_port.map(|port| local_url("http", port).into())
+    }
+
+    /// The process id; 0 once it has ended.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// Waits until it ends by itself, which it should not, and says why.
+    pub async fn ended_by_itself(&mut self) -> SuperviseError {
+        self.server.ended_by_itself().await
+    }
+
+    /// Stops it; one that does not stop within 20 seconds is killed.
+    pub async fn stop(self) -> Result<(), SuperviseError> {
+        self.server.stop().await
+    }
+
+    /// Ends it without warning, to see what is left.
+    pub async fn kill(self) -> Result<(), SuperviseError> {
+        self.server.kill().await
+    }
+}
+
+async fn launch(
+    binaries: &Binaries,
+    place: &Place,
+    options: &NatsOptions,
+) -> Result<(Supervised, u16, Option<u16>), SuperviseError> {
+    let port = place.port(PORT, options.port)?;
+    let monitoring_port =
+        options.monitoring.then(|| place.port(MONITORING_PORT, None)).transpose()?;
+    let config = place.join("nats.conf");
+    write_secret(&config, &configuration(place, options, port, monitoring_port))?;
+
+    let mut command = Command::new(&binaries.nats_server);
+    // The working directory is how a later run knows this process again.
+    command.arg("--config").arg(config).current_dir(place.directory());
+    let mut server = Supervised::spawn(WHAT, command, STOP_SIGNAL, place.join("nats.log")).await?;
+    let name = server_name(place);
+    server.until_ready(async || greets(port, &name).await.then_some(())).await?;
+    Ok((server, port, monitoring_port))
+}
+
+fn configuration(
+    place: &Place,
+    options: &NatsOptions,
+    port: u16,
+    monitoring_port: Option<u16>,
+) -> String {
+    let store = quoted(&place.join("store").to_string_lossy());
+    let sync = if options.sync { "always" } else { "2m" };
+    let name = server_name(place);
+    let mut text = format!(
+        "# Written anew at every start.\n\
+         server_name: \"{name}\"\n\
+         listen: \"127.0.0.1:{port}\"\n\
+         max_payload: 1MB\n\
+         jetstream {{ store_dir: {store}, sync_interval: {sync} }}\n"
+    );
+    // Writing to a String cannot fail.
+    if let Some(port) = monitoring_port {
+        let _ = writeln!(text, "http: \"127.0.0.1:{port}\"");
+    }
+    if let NatsAuth::User(Credential { user, password }) = &options.auth {
+        let (user, password) = (quoted(user), quoted(password));
+        let _ = writeln!(text, "authorization {{ user: {user}, password: {password} }}");
+    }
+    text + &options.config
+}
+
+/// A string of nats-server's configuration.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The directory as a name that the server may have: the same at every start, and no other
+/// server's, so that we cannot take a stranger on our port for it.
+fn server_name(place: &Place) -> String {
+    let path = place.directory().to_string_lossy();
+    path.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
+/// Does the server of this name greet on this port? It does so only once JetStream has recovered
+/// its store.
+async fn greets(port: u16, name: &str) -> bool {
+    let greeting = async {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).await.ok()?;
+        Some(line.starts_with("INFO {") && line.contains(&format!("\"server_name\":\"{name}\"")))
+    };
+    timeout(Duration::from_secs(1), greeting).await.ok().flatten().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_a_path_stays_in_the_path() {
+        assert_eq!(quoted(r#"/tmp/a "b"\c"#), r#""/tmp/a \"b\"\\c""#);
+    }
+}

@@ -1,0 +1,257 @@
+use echolog_events::{
+    AccountStatus, AuthEvent, ClaimKind, Event, IdentifierClaimed, Stream, StreamKey,
+    UserRegistered, UserRole, UserType,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::doc::{Doc, optional};
+use crate::fields::{Email, Password, PhoneNumber, Text, Username};
+use crate::{Actor, ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
+
+/// Opens an account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterUser {
+    /// Unique without regard to case.
+    pub username: Option<Username>,
+    /// Unique.
+    pub email: Option<Email>,
+    /// Unique.
+    pub phone_number: Option<PhoneNumber>,
+    /// What others see.
+    pub display_name: Option<Text<1, 100>>,
+    /// How the account is going to be used.
+    pub user_type: Option<UserType>,
+    /// Leaves the request path only as a hash.
+    #[serde(skip_serializing)]
+    pub password: Option<Password>,
+    /// What the request path made of the password.
+    #[serde(skip)]
+    pub password_hash: Option<String>,
+}
+
+impl RegisterUser {
+    /// The unique values that the account claims, in their comparable form.
+    fn claims(&self) -> impl Iterator<Item = (ClaimKind, String)> + '_ {
+        let username = self.username.as_ref().map(|it| (ClaimKind::Username, it.canonical()));
+        let email = self.email.as_ref().map(|it| (ClaimKind::Email, it.as_str().to_owned()));
+        let phone =
+            self.phone_number.as_ref().map(|it| (ClaimKind::PhoneNumber, it.as_str().to_owned()));
+        [username, email, phone].into_iter().flatten()
+    }
+
+    fn display_name(&self) -> String {
+        let local_part = |email: &Email| email.as_str().split('@').next().map(str::to_owned);
+        self.display_name
+            .as_ref()
+            .map(|name| name.as_str().to_owned())
+            .or_else(|| self.username.as_ref().map(|name| name.as_str().to_owned()))
+            .or_else(|| self.email.as_ref().and_then(local_part))
+            .unwrap_or_else(|| "User".to_owned())
+    }
+}
+
+impl Decide for RegisterUser {
+    const STREAM: Stream = Stream::User;
+    const DOC: Doc = Doc {
+        summary: "Opens an account. At least one of `username`, `email` and `phone_number` is needed.",
+        target: "the new user's id, a UUIDv7 made by the client",
+        fields: &[
+            optional(
+                "username",
+                "text, 3 to 50 of `A-Z a-z 0-9 _ . -`; unique without regard to case",
+            ),
+            optional(
+                "email",
+                "text, an e-mail address of at most 255 bytes; unique, kept in lower case",
+            ),
+            optional("phone_number", "text, E.164; unique"),
+            optional(
+                "display_name",
+                "text, 1 to 100 characters; default: the user name, else the local part of the address",
+            ),
+            optional("user_type", "`web` (default) or `mobile`"),
+            optional("password", "text, 8 to 256 bytes; **a secret**: send the command by `req.`"),
+        ],
+        events: &["user_registered", "identifier_claimed"],
+        refused: &[
+            ("forbidden", "the actor is a user other than the target"),
+            (
+                "already_exists",
+                "the target is a user already, or a value is taken (`field` says which)",
+            ),
+        ],
+        example: r#"{"username":"ada","email":"ada@example.org","phone_number":"+442071838750","display_name":"Ada Lovelace","user_type":"web","password":"correct horse battery"}"#,
+    };
+
+    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+        needs.want(Key::User(context.target));
+        for (kind, value) in self.claims() {
+            needs.want(Key::Claim(ClaimId::new(&context.settings.claim_key, kind, &value)));
+        }
+    }
+
+    fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
+        let user_id = context.target;
+        if matches!(context.actor, Actor::User(actor) if *actor != user_id) {
+            return Err(Rejection::forbidden("A user cannot register another user."));
+        }
+        if user_id.get_version_num() != 7 {
+            return Err(Rejection::invalid("target", "The id of a new user is a UUIDv7."));
+        }
+        if self.claims().next().is_none() {
+            return Err(Rejection::invalid(
+                "username",
+                "One of `username`, `email` and `phone_number` is needed.",
+            ));
+        }
+        if world.user(user_id).is_some() {
+            return Err(Rejection::already_exists("There is a user with this id already."));
+        }
+        let mut events = vec![NewEvent::new(
+            StreamKey::of(Stream::User, user_id),
+            Event::Auth(AuthEvent::UserRegistered(UserRegistered {
+                user_id,
+                username: self.username.as_ref().map(|it| it.as_str().to_owned()),
+                email: self.email.as_ref().map(|it| it.as_str().to_owned()),
+                phone_number: self.phone_number.as_ref().map(|it| it.as_str().to_owned()),
+                password_hash: self.password_hash.clone(),
+                display_name: self.display_name(),
+                user_type: self.user_type.unwrap_or_default(),
+                role: UserRole::User,
+                account_status: if context.settings.require_verified_contact {
+                    AccountStatus::Pending
+                } else {
+                    AccountStatus::Active
+                },
+            })),
+        )];
+        for (kind, value) in self.claims() {
+            let id = ClaimId::new(&context.settings.claim_key, kind, &value);
+            let claim = world.claim(&id);
+            if claim.owner.is_some() {
+                let mut taken = Rejection::already_exists(format!(
+                    "The {} is taken.",
+                    kind.name().replace('_', " ")
+                ));
+                taken.field = Some(kind.name().to_owned());
+                return Err(taken);
+            }
+            events.push(NewEvent {
+                key: id.stream_key(),
+                event: Event::Auth(AuthEvent::IdentifierClaimed(IdentifierClaimed {
+                    kind,
+                    owner_id: user_id,
+                })),
+                expected: Some(claim.seq),
+            });
+        }
+        Ok(events)
+    }
+}
+
+/// A plain account, for the stories of other commands.
+#[cfg(any(test, feature = "story"))]
+pub(crate) fn registered_for_tests(user_id: echolog_events::Uuid) -> Event {
+    Event::Auth(AuthEvent::UserRegistered(UserRegistered {
+        user_id,
+        username: None,
+        email: None,
+        phone_number: None,
+        password_hash: None,
+        display_name: "Someone".to_owned(),
+        user_type: UserType::Web,
+        role: UserRole::User,
+        account_status: AccountStatus::Active,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::story::{Story, id};
+    use crate::{ErrorCode, Settings};
+
+    fn command(json: &str) -> RegisterUser {
+        serde_json::from_str(json).expect("a good command")
+    }
+
+    fn anonymous() -> Actor {
+        Actor::Anonymous("anon-1".to_owned())
+    }
+
+    #[test]
+    fn claims_every_identifier() {
+        let story = Story::new();
+        let events = story
+            .when_actor(
+                &anonymous(),
+                id(1),
+                command(r#"{"username":"Ada","email":"Ada@Example.org"}"#),
+            )
+            .accepted();
+        assert_eq!(events.len(), 3);
+        assert_eq!(events[1].key, story.claim(ClaimKind::Username, "ada").stream_key());
+        assert_eq!(events[2].key, story.claim(ClaimKind::Email, "ada@example.org").stream_key());
+        assert_eq!(events[1].expected, Some(0));
+        let Event::Auth(AuthEvent::UserRegistered(registered)) = &events[0].event else {
+            panic!("the account comes first");
+        };
+        assert_eq!(registered.display_name, "Ada");
+        assert_eq!(registered.account_status, AccountStatus::Active);
+    }
+
+    #[test]
+    fn a_taken_name_is_refused_whatever_its_case() {
+        let story = Story::new().done(&anonymous(), id(1), command(r#"{"username":"ada"}"#));
+        let taken = story
+            .when_actor(&anonymous(), id(2), command(r#"{"username":"ADA"}"#))
+            .refused(ErrorCode::AlreadyExists);
+        assert_eq!(taken.field.as_deref(), Some("username"));
+        story
+            .when_actor(&anonymous(), id(1), command(r#"{"username":"eve"}"#))
+            .refused(ErrorCode::AlreadyExists);
+    }
+
+    #[test]
+    fn a_released_name_is_claimed_from_its_release() {
+        let story = Story::new();
+        let claim = story.claim(ClaimKind::Username, "ada").stream_key();
+        let released =
+            echolog_events::IdentifierReleased { kind: ClaimKind::Username, owner_id: id(9) };
+        let story = story.event(claim, Event::Auth(AuthEvent::IdentifierReleased(released)));
+        let events =
+            story.when_actor(&anonymous(), id(1), command(r#"{"username":"ada"}"#)).accepted();
+        assert_eq!(events[1].expected, Some(1));
+    }
+
+    #[test]
+    fn needs_an_identifier_and_a_new_id() {
+        let story = Story::new();
+        story.when_actor(&anonymous(), id(1), RegisterUser::default()).refused(ErrorCode::Invalid);
+        story
+            .when_actor(&anonymous(), echolog_events::Uuid::nil(), command(r#"{"username":"ada"}"#))
+            .refused(ErrorCode::Invalid);
+    }
+
+    #[test]
+    fn only_for_oneself() {
+        let story = Story::new();
+        story.when(id(2), id(1), command(r#"{"username":"ada"}"#)).refused(ErrorCode::Forbidden);
+        story.when(id(1), id(1), command(r#"{"username":"ada"}"#)).accepted();
+    }
+
+    #[test]
+    fn waits_for_a_verified_contact_where_that_is_demanded() {
+        let settings = Settings { require_verified_contact: true, ..Settings::default() };
+        let events = Story::new()
+            .settings(settings)
+            .when_actor(&anonymous(), id(1), command(r#"{"phone_number":"+442071838750"}"#))
+            .accepted();
+        let Event::Auth(AuthEvent::UserRegistered(registered)) = &events[0].event else {
+            panic!("the account comes first");
+        };
+        assert_eq!(registered.account_status, AccountStatus::Pending);
+        assert_eq!(registered.display_name, "User");
+    }
+}

@@ -1,0 +1,97 @@
+//! Everything about a command except its content: who, on what, when, under which settings.
+
+use echolog_events::{Time, Uuid};
+
+use crate::{Rejection, fields};
+
+/// Who a command comes from. The broker's permissions make sure that it is true.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A user, by id.
+    User(Uuid),
+    /// Someone before login: `anon-…`.
+    Anonymous(String),
+    /// A service that acts for itself: `svc-…`.
+    Service(String),
+}
+
+impl Actor {
+    /// Reads the actor's token of a subject.
+    #[must_use]
+    pub fn parse(token: &str) -> Option<Self> {
+        if token.strip_prefix("anon-").is_some_and(|rest| !rest.is_empty()) {
+            Some(Self::Anonymous(token.to_owned()))
+        } else if token.strip_prefix("svc-").is_some_and(|rest| !rest.is_empty()) {
+            Some(Self::Service(token.to_owned()))
+        } else {
+            fields::parse_id(token).ok().map(Self::User)
+        }
+    }
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "{id}"),
+            Self::Anonymous(token) | Self::Service(token) => f.write_str(token),
+        }
+    }
+}
+
+/// What an operator decides for a tenant.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The key under which unique values are hashed into claim ids.
+    pub claim_key: Vec<u8>,
+    /// Whether a new account waits for a verified contact.
+    pub require_verified_contact: bool,
+    /// The most members that a conversation may have.
+    pub max_members: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { claim_key: Vec::new(), require_verified_contact: false, max_members: 10_000 }
+    }
+}
+
+/// The circumstances of one command.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// Who sends it.
+    pub actor: &'a Actor,
+    /// What it acts on.
+    pub target: Uuid,
+    /// When it is decided.
+    pub time: Time,
+    /// Under which settings.
+    pub settings: &'a Settings,
+}
+
+impl Context<'_> {
+    /// The user who acts.
+    ///
+    /// # Errors
+    /// `unauthenticated` for someone who has not logged in, and for a service.
+    pub fn user(&self) -> Result<Uuid, Rejection> {
+        match self.actor {
+            Actor::User(id) => Ok(*id),
+            Actor::Anonymous(_) | Actor::Service(_) => {
+                Err(Rejection::unauthenticated("This command needs a user; the actor is none."))
+            }
+        }
+    }
+
+    /// The user who acts on nobody but themselves.
+    ///
+    /// # Errors
+    /// `unauthenticated` as [`Self::user`], `forbidden` if the target is another.
+    pub fn own_user(&self) -> Result<Uuid, Rejection> {
+        let user = self.user()?;
+        if user == self.target {
+            Ok(user)
+        } else {
+            Err(Rejection::forbidden("The target of this command is your own user id."))
+        }
+    }
+}

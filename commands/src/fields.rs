@@ -1,0 +1,445 @@
+//! The values that command bodies are made of. Reading one is checking it.
+
+use std::fmt;
+
+use echolog_events::{JsonMap, Uuid};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+/// The most bytes of a message's text.
+pub const MAX_CONTENT: usize = 16 * 1024;
+
+/// Marks an error of a value that is too large on its way through serde, which knows only texts.
+pub(crate) const TOO_LARGE: &str = "\u{1}too large: ";
+
+/// Reads a UUID in lower-case, hyphenated text: any other spelling would name another stream.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_id(text: &str) -> Result<Uuid, &'static str> {
+    match Uuid::try_parse(text) {
+        Ok(id) if id.to_string() == text => Ok(id),
+        _ => Err("This is no UUID in lower-case, hyphenated text."),
+    }
+}
+
+/// Defines a text type whose values have passed a check.
+macro_rules! checked {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The text, taken out.
+            #[must_use]
+            pub fn into_string(self) -> String {
+                self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let check: fn(String) -> Result<String, String> = $check;
+                no_nul(&text)?;
+                check(text).map(Self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+/// PostgreSQL's texts cannot hold it, so nothing may.
+fn no_nul(text: &str) -> Result<(), String> {
+    if text.contains('\0') { Err("The text contains a NUL.".to_owned()) } else { Ok(()) }
+}
+
+fn length(text: &str, min: usize, max: usize) -> Result<(), String> {
+    let count = text.chars().count();
+    if count > max {
+        Err(format!("{TOO_LARGE}The text has {count} characters; at most {max} fit."))
+    } else if count < min || (min > 0 && text.trim().is_empty()) {
+        Err(format!("The text needs at least {min} characters."))
+    } else {
+        Ok(())
+    }
+}
+
+/// A UUID in lower-case, hyphenated text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Id(Uuid);
+
+impl Id {
+    /// The UUID.
+    #[must_use]
+    pub fn get(self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<Uuid> for Id {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_id(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// The id of a thing that a client creates: a UUIDv7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct NewId(Uuid);
+
+impl NewId {
+    /// The UUID.
+    #[must_use]
+    pub fn get(self) -> Uuid {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for NewId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = Id::deserialize(deserializer)?.get();
+        if id.get_version_num() == 7 {
+            Ok(Self(id))
+        } else {
+            Err(D::Error::custom("The id of a new thing is a UUIDv7."))
+        }
+    }
+}
+
+checked! {
+    /// 3 to 50 of `A-Z a-z 0-9 _ . -`, beginning with a letter or digit.
+    Username, |text| {
+        let good = (3..=50).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        if good { Ok(text) } else {
+            Err("A user name has 3 to 50 letters, digits, `_`, `.` and `-`, and begins with a letter or digit.".to_owned())
+        }
+    }
+}
+
+impl Username {
+    /// How it is compared: without regard to case.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+checked! {
+    /// An e-mail address of at most 255 bytes, kept in lower case.
+    Email, |text| {
+        let text = text.to_lowercase();
+        let good = text.len() <= 255
+            && text.bytes().all(|b| b > b' ')
+            && text.matches('@').count() == 1
+            && text.split_once('@').is_some_and(|(local, domain)| {
+                (1..=64).contains(&local.len())
+                    && domain.contains('.')
+                    && domain.split('.').all(|label| {
+                        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+                    })
+            });
+        if good { Ok(text) } else { Err("This is no e-mail address.".to_owned()) }
+    }
+}
+
+checked! {
+    /// A phone number in E.164, with the plus sign.
+    PhoneNumber, |text| {
+        let good = text.strip_prefix('+').is_some_and(|digits| {
+            (7..=15).contains(&digits.len())
+                && digits.bytes().all(|b| b.is_ascii_digit())
+                && !digits.starts_with('0')
+        });
+        if good { Ok(text) } else {
+            Err("A phone number is `+` and 7 to 15 digits, as in E.164.".to_owned())
+        }
+    }
+}
+
+checked! {
+    /// An http or https address of at most 2,048 bytes.
+    Url, |text| {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let good = text.len() <= 2048
+            && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+            && text.bytes().all(|b| b > b' ' && b != b'"' && b != b'<' && b != b'>');
+        if good { Ok(text) } else { Err("This is no http or https address of at most 2048 bytes.".to_owned()) }
+    }
+}
+
+checked! {
+    /// A BCP 47 tag such as `en` or `pt-BR`, at most 10 characters.
+    LanguageCode, |text| {
+        let mut parts = text.split('-');
+        let language = parts.next().unwrap_or_default();
+        let good = text.len() <= 10
+            && (2..=3).contains(&language.len())
+            && language.bytes().all(|b| b.is_ascii_lowercase())
+            && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+        if good { Ok(text) } else { Err("This is no language tag such as `en` or `pt-BR`.".to_owned()) }
+    }
+}
+
+checked! {
+    /// An IANA time zone.
+    Timezone, |text| {
+        match text.parse::<chrono_tz::Tz>() {
+            Ok(_) => Ok(text),
+            Err(_) => Err("This is no IANA time zone such as `Europe/Berlin`.".to_owned()),
+        }
+    }
+}
+
+checked! {
+    /// An emoji, or a short code such as `:wave:`; at most 64 bytes, no white space.
+    Emoji, |text| {
+        let code = text.len() > 2 && text.starts_with(':') && text.ends_with(':');
+        let good = (1..=64).contains(&text.len())
+            && (code || !text.is_ascii())
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        if good { Ok(text) } else { Err("This is no emoji, nor a short code such as `:wave:`.".to_owned()) }
+    }
+}
+
+checked! {
+    /// The text of a message: at most 16 KiB.
+    Content, |text| {
+        if text.len() > MAX_CONTENT {
+            Err(format!("{TOO_LARGE}The text has {} bytes; at most {MAX_CONTENT} fit.", text.len()))
+        } else {
+            Ok(text)
+        }
+    }
+}
+
+/// A text of `MIN` to `MAX` characters; with a minimum, not of white space alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Text<const MIN: usize, const MAX: usize>(String);
+
+impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, taken out.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        no_nul(&text).and_then(|()| length(&text, MIN, MAX)).map_err(D::Error::custom)?;
+        Ok(Self(text))
+    }
+}
+
+/// An address, or an empty text to clear it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct UrlOrEmpty(String);
+
+impl UrlOrEmpty {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for UrlOrEmpty {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(Self(text));
+        }
+        Url::try_from(text).map(|url| Self(url.into_string())).map_err(D::Error::custom)
+    }
+}
+
+/// Users, `MIN` to `MAX` of them, each once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct UserIds<const MIN: usize, const MAX: usize>(Vec<Id>);
+
+impl<const MIN: usize, const MAX: usize> UserIds<MIN, MAX> {
+    /// The users, in the order given.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Uuid> + '_ {
+        self.0.iter().map(|id| id.get())
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> Default for UserIds<MIN, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for UserIds<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ids = Vec::<Id>::deserialize(deserializer)?;
+        if ids.len() > MAX {
+            let message = format!("{TOO_LARGE}There are {} users; at most {MAX} fit.", ids.len());
+            return Err(D::Error::custom(message));
+        }
+        if ids.len() < MIN {
+            return Err(D::Error::custom(format!("There must be at least {MIN} users.")));
+        }
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(D::Error::custom("A user is named twice."));
+        }
+        Ok(Self(ids))
+    }
+}
+
+/// A JSON object without a NUL anywhere and not deeper than eight levels.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Metadata(JsonMap);
+
+impl Metadata {
+    /// The object.
+    #[must_use]
+    pub fn as_map(&self) -> &JsonMap {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = JsonMap::deserialize(deserializer)?;
+        for (name, value) in &map {
+            no_nul(name).and_then(|()| plain(value, 8)).map_err(D::Error::custom)?;
+        }
+        Ok(Self(map))
+    }
+}
+
+fn plain(value: &Value, levels: usize) -> Result<(), String> {
+    if levels == 0 {
+        return Err("The object is nested too deeply.".to_owned());
+    }
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        Value::String(text) => no_nul(text),
+        Value::Array(items) => items.iter().try_for_each(|item| plain(item, levels - 1)),
+        Value::Object(map) => map
+            .iter()
+            .try_for_each(|(name, item)| no_nul(name).and_then(|()| plain(item, levels - 1))),
+    }
+}
+
+/// A password of 8 to 256 bytes. It cannot be printed, and it is never written anywhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// The password itself, for the one who hashes it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)
+            .map_err(|_| D::Error::custom("A password is a text."))?;
+        if (8..=256).contains(&text.len()) {
+            Ok(Self(text))
+        } else {
+            Err(D::Error::custom("A password has 8 to 256 bytes."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads<T: serde::de::DeserializeOwned>(json: &str) -> bool {
+        serde_json::from_str::<T>(json).is_ok()
+    }
+
+    #[test]
+    fn ids_have_one_spelling() {
+        assert!(parse_id("0192f3c4-aaaa-7bbb-8ccc-000000000001").is_ok());
+        for other in [
+            "0192F3C4-aaaa-7bbb-8ccc-000000000001",
+            "0192f3c4aaaa7bbb8ccc000000000001",
+            "{0192f3c4-aaaa-7bbb-8ccc-000000000001}",
+            "urn:uuid:0192f3c4-aaaa-7bbb-8ccc-000000000001",
+            "",
+        ] {
+            assert!(parse_id(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn texts_are_checked() {
+        assert!(reads::<Username>(r#""ada.l-1_x""#));
+        assert!(!reads::<Username>(r#""ab""#));
+        assert!(!reads::<Username>(r#""_ada""#));
+        assert!(reads::<Email>(r#""Ada@Example.org""#));
+        assert!(!reads::<Email>(r#""ada@example""#));
+        assert!(!reads::<Email>(r#""a b@example.org""#));
+        assert!(reads::<PhoneNumber>(r#""+442071838750""#));
+        assert!(!reads::<PhoneNumber>(r#""02071838750""#));
+        assert!(reads::<Emoji>(r#""👍🏽""#));
+        assert!(reads::<Emoji>(r#"":wave:""#));
+        assert!(!reads::<Emoji>(r#""ok""#));
+        assert!(!reads::<Text<1, 5>>(r#""   ""#));
+        assert!(!reads::<Text<0, 5>>(r#""\u0000""#));
+        assert!(reads::<Timezone>(r#""Asia/Kolkata""#));
+        assert!(!reads::<Timezone>(r#""Asia/Atlantis""#));
+        assert!(reads::<LanguageCode>(r#""pt-BR""#));
+        assert!(!reads::<LanguageCode>(r#""english""#));
+        assert!(!reads::<Metadata>(r#"{"a":["\u0000"]}"#));
+        assert!(!reads::<Metadata>(r#"{"a":[[[[[[[[[1]]]]]]]]]}"#));
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let password: Password = serde_json::from_str(r#""open sesame""#).expect("long enough");
+        assert_eq!(format!("{password:?}"), "Password(…)");
+    }
+}

@@ -1,0 +1,90 @@
+use echolog_events::{MessagesEvent, Reaction, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::access::{live_message, member, need_member};
+use crate::doc::{Doc, required};
+use crate::fields::{Emoji, Id};
+use crate::{Context, Decide, Decision, Key, Needs, World};
+
+/// Takes one's own reaction back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveReaction {
+    /// To which message.
+    pub message_id: Id,
+    /// With what.
+    pub emoji: Emoji,
+}
+
+impl Decide for RemoveReaction {
+    const STREAM: Stream = Stream::Message;
+    const DOC: Doc = Doc {
+        summary: "Takes one's own reaction back. The same again changes nothing.",
+        target: "the conversation's id",
+        fields: &[
+            required("message_id", "UUID of a message of the conversation"),
+            required("emoji", "an emoji, or a short code such as `:wave:`; at most 64 bytes"),
+        ],
+        events: &["reaction_removed"],
+        refused: &[
+            ("not_found", "there is no such conversation or message"),
+            ("gone", "the message is deleted"),
+            ("forbidden", "the actor is no member"),
+        ],
+        example: r#"{"message_id":"0192f3c4-aaaa-7bbb-8ccc-000000000010","emoji":"👍"}"#,
+    };
+
+    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+        need_member(context, needs);
+        needs.want(Key::Message(context.target, self.message_id.get()));
+    }
+
+    fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
+        let member = member(context, world)?;
+        let message_id = self.message_id.get();
+        live_message(world, context.target, message_id)?;
+        // Whether it is there already is the projection's to know: reactions are a set.
+        let reaction = Reaction {
+            conversation_id: context.target,
+            message_id,
+            user_id: member.user,
+            emoji: self.emoji.as_str().to_owned(),
+        };
+        Ok(vec![MessagesEvent::ReactionRemoved(reaction).into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::given::{deleted, group, here, message, read, sent};
+    use super::*;
+    use crate::ErrorCode;
+    use crate::story::id;
+    use serde_json::json;
+
+    fn react(number: u16) -> RemoveReaction {
+        read(json!({ "message_id": message(number), "emoji": "👍" }))
+    }
+
+    #[test]
+    fn members_react() {
+        let story = group().messages([sent(1, id(1), "x")]);
+        let reaction = Reaction {
+            conversation_id: here(),
+            message_id: message(1),
+            user_id: id(5),
+            emoji: "👍".to_owned(),
+        };
+        story
+            .when(id(5), here(), react(1))
+            .then_messages([MessagesEvent::ReactionRemoved(reaction)]);
+    }
+
+    #[test]
+    fn is_refused() {
+        let story = group().messages([sent(1, id(1), "x"), deleted(1, id(1), id(1))]);
+        story.when(id(2), here(), react(1)).refused(ErrorCode::Gone);
+        story.when(id(2), here(), react(2)).refused(ErrorCode::NotFound);
+        story.when(id(9), here(), react(1)).refused(ErrorCode::Forbidden);
+    }
+}

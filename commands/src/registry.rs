@@ -1,0 +1,197 @@
+//! The list of all commands.
+
+use echolog_events::Stream;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::auth::RegisterUser;
+use crate::fields::Password;
+use crate::messages::{
+    AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
+    LeaveConversation, MarkDelivered, MarkRead, RemoveMember, RemoveReaction, SendMessage,
+    UpdateConversation,
+};
+use crate::users::{BlockUser, UnblockUser, UpdateProfile};
+use crate::{ContentType, Context, Decide, Decision, Doc, Needs, Rejection, World};
+
+/// Whether a command may carry a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Never.
+    Plain,
+    /// When one of these fields is there.
+    With(&'static [&'static str]),
+}
+
+/// One of the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandType {
+    /// The domain.
+    pub domain: &'static str,
+    /// The name inside the domain.
+    pub name: &'static str,
+    /// Whether it may carry a secret.
+    pub secrecy: Secrecy,
+    /// What the reference says.
+    pub doc: &'static Doc,
+}
+
+impl CommandType {
+    /// The command of this name.
+    #[must_use]
+    pub fn find(domain: &str, name: &str) -> Option<Self> {
+        COMMANDS.iter().copied().find(|command| command.domain == domain && command.name == name)
+    }
+
+    /// Whether a body with these fields carries a secret.
+    #[must_use]
+    pub fn is_secret_with(self, body: &serde_json::Value) -> bool {
+        match self.secrecy {
+            Secrecy::Plain => false,
+            Secrecy::With(fields) => fields.iter().any(|field| body.get(field).is_some()),
+        }
+    }
+
+    /// Whether it may carry a secret at all.
+    #[must_use]
+    pub fn may_carry_secret(self) -> bool {
+        self.secrecy != Secrecy::Plain
+    }
+}
+
+/// One line per command: `Variant = "domain.name", secrecy`. The variant is the command's type.
+macro_rules! registry {
+    ($($command:ident = ($domain:literal, $name:literal, $secrecy:expr)),* $(,)?) => {
+        /// Any command.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Command {
+            $(
+                #[doc = concat!("`", $domain, ".", $name, "`")]
+                $command($command)
+            ),*
+        }
+
+        /// Every command.
+        pub const COMMANDS: &[CommandType] = &[$(
+            CommandType { domain: $domain, name: $name, secrecy: $secrecy, doc: &$command::DOC }
+        ),*];
+
+        impl Command {
+            /// Reads and checks a body.
+            ///
+            /// # Errors
+            /// `invalid` or `too_large`, with the field.
+            pub fn decode(
+                command: CommandType,
+                encoding: ContentType,
+                body: &[u8],
+            ) -> Result<Self, Rejection> {
+                match (command.domain, command.name) {
+                    $(($domain, $name) => encoding.decode(body).map(Self::$command),)*
+                    _ => Err(Rejection::invalid("command", "There is no such command.")),
+                }
+            }
+
+            /// Its body in MessagePack, without any secret.
+            #[must_use]
+            pub fn encode(&self) -> Vec<u8> {
+                match self { $(Self::$command(command) => encode(command)),* }
+            }
+
+            /// Which command it is.
+            #[must_use]
+            pub fn command_type(&self) -> CommandType {
+                match self {
+                    $(Self::$command(_) => CommandType {
+                        domain: $domain, name: $name, secrecy: $secrecy, doc: &$command::DOC,
+                    }),*
+                }
+            }
+
+            /// The stream of the target that its first event belongs to.
+            #[must_use]
+            pub fn stream(&self) -> Stream {
+                match self { $(Self::$command(_) => $command::STREAM),* }
+            }
+
+            /// Asks for the states that its decision reads and changes.
+            pub fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
+                match self { $(Self::$command(command) => command.needs(context, world, needs)),* }
+            }
+
+            /// Decides it.
+            ///
+            /// # Errors
+            /// What the rules say no to.
+            pub fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
+                match self { $(Self::$command(command) => command.decide(context, world)),* }
+            }
+        }
+
+        $(
+            impl From<$command> for Command {
+                fn from(command: $command) -> Self {
+                    Self::$command(command)
+                }
+            }
+        )*
+    };
+}
+
+registry! {
+    RegisterUser = ("auth", "register_user", Secrecy::With(&["password"])),
+    UpdateProfile = ("users", "update_profile", Secrecy::Plain),
+    BlockUser = ("users", "block_user", Secrecy::Plain),
+    UnblockUser = ("users", "unblock_user", Secrecy::Plain),
+    CreateConversation = ("messages", "create_conversation", Secrecy::Plain),
+    UpdateConversation = ("messages", "update_conversation", Secrecy::Plain),
+    AddMembers = ("messages", "add_members", Secrecy::Plain),
+    RemoveMember = ("messages", "remove_member", Secrecy::Plain),
+    LeaveConversation = ("messages", "leave_conversation", Secrecy::Plain),
+    ChangeRole = ("messages", "change_role", Secrecy::Plain),
+    SendMessage = ("messages", "send_message", Secrecy::Plain),
+    EditMessage = ("messages", "edit_message", Secrecy::Plain),
+    DeleteMessage = ("messages", "delete_message", Secrecy::Plain),
+    AddReaction = ("messages", "add_reaction", Secrecy::Plain),
+    RemoveReaction = ("messages", "remove_reaction", Secrecy::Plain),
+    MarkDelivered = ("messages", "mark_delivered", Secrecy::Plain),
+    MarkRead = ("messages", "mark_read", Secrecy::Plain),
+}
+
+impl Command {
+    /// A fingerprint of its content, the same for both encodings and without any secret: what
+    /// tells a retry from another command under the same id.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let CommandType { domain, name, .. } = self.command_type();
+        let mut hash = Sha256::new();
+        for part in [domain.as_bytes(), b".", name.as_bytes(), b"\0", &self.encode()] {
+            hash.update(part);
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash.finalize()[..8]);
+        u64::from_be_bytes(first)
+    }
+
+    /// Whether it carries a secret now.
+    #[must_use]
+    pub fn carries_secret(&self) -> bool {
+        if let Self::RegisterUser(command) = self { command.password.is_some() } else { false }
+    }
+
+    /// Takes the password out, if there is one.
+    pub fn take_password(&mut self) -> Option<Password> {
+        if let Self::RegisterUser(command) = self { command.password.take() } else { None }
+    }
+
+    /// Puts in what a password was hashed to.
+    pub fn set_password_hash(&mut self, hash: String) {
+        if let Self::RegisterUser(command) = self {
+            command.password_hash = Some(hash);
+        }
+    }
+}
+
+fn encode<T: Serialize>(command: &T) -> Vec<u8> {
+    ContentType::MessagePack.encode(command)
+}

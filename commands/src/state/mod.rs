@@ -1,0 +1,141 @@
+//! The states of deciders: what decisions have to remember of each stream, and no more.
+//!
+//! `User`, `Blocks` and `Conversation` are stored in `projection.deciders`; a change of their shape
+//! is a change of that projection and needs a rebuild of it.
+
+mod block;
+mod claim;
+mod conversation;
+mod message;
+mod owner;
+mod user;
+
+pub use block::Blocks;
+pub use claim::Claim;
+pub use conversation::Conversation;
+pub use message::{Message, content_digest};
+pub use owner::Owner;
+pub use user::{Profile, User};
+
+use echolog_events::{AuthEvent, Event, MessagesEvent, Stream, SystemEvent, UsersEvent};
+
+/// The state of one thing that decisions read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// A user, if there is one.
+    User(Option<User>),
+    /// Whom a user blocks.
+    Block(Blocks),
+    /// A conversation, if there is one.
+    Conversation(Option<Conversation>),
+    /// A message, if there is one.
+    Message(Option<Message>),
+    /// A claim.
+    Claim(Claim),
+}
+
+impl State {
+    /// The state before the first event of a stream that is kept in `projection.deciders`; `None`
+    /// for the streams that are not kept there.
+    #[must_use]
+    pub fn initial(stream: Stream) -> Option<Self> {
+        match stream {
+            Stream::User => Some(Self::User(None)),
+            Stream::Block => Some(Self::Block(Blocks::default())),
+            Stream::Conversation => Some(Self::Conversation(None)),
+            Stream::Message | Stream::Claim | Stream::Owner => None,
+        }
+    }
+
+    /// Lets an event of its own stream change it. An event of another kind changes nothing.
+    pub fn evolve(&mut self, event: &Event, seq: u64) {
+        match (self, event) {
+            (Self::User(user), Event::Auth(AuthEvent::UserRegistered(e))) => {
+                *user = Some(User::registered(e))
+            }
+            (Self::User(Some(user)), Event::Users(UsersEvent::ProfileUpdated(e))) => user.update(e),
+            (Self::Block(blocks), Event::Users(event)) => blocks.evolve(event),
+            (Self::Conversation(conversation), Event::Messages(event)) => {
+                Conversation::evolve(conversation, event);
+            }
+            (Self::Message(message), Event::Messages(event)) => Message::evolve(message, event),
+            (Self::Claim(claim), Event::Auth(event)) => claim.evolve(event, seq),
+            (
+                Self::User(_)
+                | Self::Block(_)
+                | Self::Conversation(_)
+                | Self::Message(_)
+                | Self::Claim(_),
+                Event::Auth(
+                    AuthEvent::UserRegistered(_)
+                    | AuthEvent::IdentifierClaimed(_)
+                    | AuthEvent::IdentifierReleased(_),
+                )
+                | Event::Users(
+                    UsersEvent::ProfileUpdated(_)
+                    | UsersEvent::UserBlocked(_)
+                    | UsersEvent::UserUnblocked(_),
+                )
+                | Event::Messages(
+                    MessagesEvent::ConversationCreated(_)
+                    | MessagesEvent::ConversationUpdated(_)
+                    | MessagesEvent::ConversationOwnershipTransferred(_)
+                    | MessagesEvent::ParticipantJoined(_)
+                    | MessagesEvent::ParticipantLeft(_)
+                    | MessagesEvent::ParticipantRemoved(_)
+                    | MessagesEvent::ParticipantRoleChanged(_)
+                    | MessagesEvent::MessageSent(_)
+                    | MessagesEvent::MessageEdited(_)
+                    | MessagesEvent::MessageDeleted(_)
+                    | MessagesEvent::ReactionAdded(_)
+                    | MessagesEvent::ReactionRemoved(_)
+                    | MessagesEvent::MessageDelivered(_)
+                    | MessagesEvent::ConversationRead(_),
+                )
+                | Event::System(SystemEvent::OwnershipTaken(_) | SystemEvent::PositionRecorded(_)),
+            ) => {}
+        }
+    }
+
+    /// The bytes that `projection.deciders` keeps; `None` where there is nothing to keep.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        let bytes = match self {
+            Self::User(user) => rmp_serde::to_vec_named(user.as_ref()?),
+            Self::Block(blocks) => rmp_serde::to_vec_named(blocks),
+            Self::Conversation(conversation) => rmp_serde::to_vec_named(conversation.as_ref()?),
+            Self::Message(_) | Self::Claim(_) => return None,
+        };
+        Some(bytes.expect("a decider's state has nothing that MessagePack lacks"))
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote for a stream of this kind.
+    ///
+    /// # Errors
+    /// Bytes of another shape, and streams that are not kept.
+    pub fn from_bytes(stream: Stream, bytes: &[u8]) -> Result<Self, UnreadableState> {
+        let state = match stream {
+            Stream::User => rmp_serde::from_slice(bytes).map(|user| Self::User(Some(user))),
+            Stream::Block => rmp_serde::from_slice(bytes).map(Self::Block),
+            Stream::Conversation => rmp_serde::from_slice(bytes)
+                .map(|conversation| Self::Conversation(Some(conversation))),
+            Stream::Message | Stream::Claim | Stream::Owner => {
+                return Err(UnreadableState {
+                    stream: stream.name(),
+                    reason: "not kept".to_owned(),
+                });
+            }
+        };
+        state.map_err(|error| UnreadableState { stream: stream.name(), reason: error.to_string() })
+    }
+}
+
+/// A stored state that this build cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the stored state of a {stream} stream cannot be read ({reason}); rebuild it with `echolog replay deciders`"
+)]
+pub struct UnreadableState {
+    stream: &'static str,
+    reason: String,
+}

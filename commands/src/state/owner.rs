@@ -1,0 +1,30 @@
+use echolog_events::{Body, CommandPosition, Event, Recorded, SystemEvent};
+use serde::{Deserialize, Serialize};
+
+/// What is known about the ownership of a partition: what a new owner starts from. Kept in
+/// `projection.deciders` under stream `owner` and the partition's two digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Sequence of the last event on the owner subject: the fence.
+    pub epoch: u64,
+    /// How far the commands of the partition have been handled.
+    pub position: CommandPosition,
+}
+
+impl Owner {
+    /// Lets any event of the partition move the position, and its system events the epoch.
+    /// Returns whether it changed anything.
+    pub fn evolve(&mut self, event: &Recorded) -> bool {
+        let before = *self;
+        if let Body::Known(Event::System(
+            SystemEvent::OwnershipTaken(_) | SystemEvent::PositionRecorded(_),
+        )) = &event.body
+        {
+            self.epoch = event.seq;
+        }
+        if let Some(position) = event.meta.position {
+            self.position = position;
+        }
+        before != *self
+    }
+}

@@ -1,0 +1,190 @@
+//! Given / when / then for deciders.
+//!
+//! The world of a story is built from nothing but what the command asks for, as the handler builds
+//! it, so a decision that reads a state it did not ask for fails its test.
+
+use std::collections::HashSet;
+
+use echolog_events::{Event, MessagesEvent, Stream, StreamKey, Time, Uuid};
+
+use crate::state::{Claim, State};
+use crate::{
+    Actor, ClaimId, Command, Context, Decision, ErrorCode, Key, Needs, NewEvent, Rejection,
+    Settings, World,
+};
+
+/// What has happened so far.
+#[derive(Debug, Default)]
+pub struct Story {
+    past: Vec<(StreamKey, Event)>,
+    settings: Settings,
+}
+
+/// A story with a command: what becomes of it.
+#[derive(Debug)]
+#[must_use]
+pub struct Ending {
+    decision: Decision,
+}
+
+/// An id that says which one it is.
+#[must_use]
+pub fn id(number: u16) -> Uuid {
+    // A UUIDv7 of the first milliseconds of 1970.
+    Uuid::from_u128(0x0000_0000_0001_7000_8000_0000_0000_0000 | u128::from(number))
+}
+
+impl Story {
+    /// Nothing has happened.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Other settings.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// These users have registered.
+    pub fn users(mut self, users: impl IntoIterator<Item = Uuid>) -> Self {
+        for user in users {
+            let event = crate::auth::registered_for_tests(user);
+            self.past.push((StreamKey::of(Stream::User, user), event));
+        }
+        self
+    }
+
+    /// An event has happened in this stream.
+    pub fn event(mut self, stream: StreamKey, event: Event) -> Self {
+        self.past.push((stream, event));
+        self
+    }
+
+    /// This has happened in a conversation.
+    pub fn messages(mut self, events: impl IntoIterator<Item = MessagesEvent>) -> Self {
+        for event in events {
+            self.past.push((event.stream(), Event::Messages(event)));
+        }
+        self
+    }
+
+    /// This command was accepted.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn done(mut self, actor: &Actor, target: Uuid, command: impl Into<Command>) -> Self {
+        let events = self.decide(actor, target, &command.into()).expect("the command is accepted");
+        self.past.extend(events.into_iter().map(|new| (new.key, new.event)));
+        self
+    }
+
+    /// The value of this claim.
+    #[must_use]
+    pub fn claim(&self, kind: echolog_events::ClaimKind, value: &str) -> ClaimId {
+        ClaimId::new(&self.settings.claim_key, kind, value)
+    }
+
+    /// A user sends a command.
+    pub fn when(&self, user: Uuid, target: Uuid, command: impl Into<Command>) -> Ending {
+        self.when_actor(&Actor::User(user), target, command)
+    }
+
+    /// Anyone sends a command.
+    pub fn when_actor(&self, actor: &Actor, target: Uuid, command: impl Into<Command>) -> Ending {
+        Ending { decision: self.decide(actor, target, &command.into()) }
+    }
+
+    fn decide(&self, actor: &Actor, target: Uuid, command: &Command) -> Decision {
+        let context = Context { actor, target, time: Time::default(), settings: &self.settings };
+        let mut world = World::default();
+        let mut asked = HashSet::new();
+        loop {
+            let mut needs = Needs::default();
+            command.needs(&context, &world, &mut needs);
+            let new: Vec<Key> =
+                needs.into_keys().into_iter().filter(|key| asked.insert(key.clone())).collect();
+            if new.is_empty() {
+                break;
+            }
+            for key in new {
+                let state = self.state(&key);
+                world.insert(key, state);
+            }
+        }
+        let decision = command.decide(&context, &world);
+        for event in decision.iter().flatten() {
+            if let Some(key) = Key::changed_by(&event.key, &event.event) {
+                assert!(asked.contains(&key), "{command:?} changes {key:?} but did not ask for it");
+            }
+        }
+        if let Some(first) = decision.iter().flatten().next() {
+            assert_eq!(first.key, StreamKey::of(command.stream(), target), "the target's stream");
+        }
+        decision
+    }
+
+    fn state(&self, key: &Key) -> State {
+        let mut state = match key {
+            Key::User(_) => State::User(None),
+            Key::Block(_) => State::Block(crate::state::Blocks::default()),
+            Key::Conversation(_) => State::Conversation(None),
+            Key::Message(..) => State::Message(None),
+            Key::Claim(_) => State::Claim(Claim::default()),
+        };
+        for (index, (stream, event)) in self.past.iter().enumerate() {
+            if Key::changed_by(stream, event).as_ref() == Some(key) {
+                state.evolve(event, index as u64 + 1);
+            }
+        }
+        state
+    }
+}
+
+impl Ending {
+    /// It leads to these events.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn then(self, expected: impl IntoIterator<Item = Event>) {
+        let events: Vec<Event> =
+            self.accepted().into_iter().map(|new: NewEvent| new.event).collect();
+        assert_eq!(events, expected.into_iter().collect::<Vec<_>>());
+    }
+
+    /// It leads to these events of conversations.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn then_messages(self, expected: impl IntoIterator<Item = MessagesEvent>) {
+        self.then(expected.into_iter().map(Event::Messages));
+    }
+
+    /// It is accepted, and nothing has to change.
+    ///
+    /// # Panics
+    /// If something has to, or if it is refused.
+    pub fn then_nothing(self) {
+        self.then([]);
+    }
+
+    /// It is accepted with these events.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn accepted(self) -> Vec<NewEvent> {
+        self.decision.expect("the command is accepted")
+    }
+
+    /// It is refused with this code.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn refused(self, code: ErrorCode) -> Rejection {
+        let rejection = self.decision.expect_err("the command is refused");
+        assert_eq!(rejection.code, code, "{rejection:?}");
+        assert!(rejection.message.ends_with('.'), "a sentence: {rejection:?}");
+        rejection
+    }
+}

@@ -1,0 +1,129 @@
+//! Events of accounts and of the unique values that they claim.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What happens to accounts and to claims.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AuthEvent {
+    /// An account came to be. Stream `user`.
+    UserRegistered(UserRegistered),
+    /// A unique value was taken. Stream `claim`.
+    IdentifierClaimed(IdentifierClaimed),
+    /// A unique value is free again. Stream `claim`.
+    IdentifierReleased(IdentifierReleased),
+}
+
+/// An account came to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserRegistered {
+    /// The new user.
+    pub user_id: Uuid,
+    /// As typed; unique without regard to case.
+    pub username: Option<String>,
+    /// Lower case.
+    pub email: Option<String>,
+    /// E.164, with the plus sign.
+    pub phone_number: Option<String>,
+    /// A PHC string of Argon2id. `None`: the account has no password.
+    pub password_hash: Option<String>,
+    /// What others see; never empty.
+    pub display_name: String,
+    /// How the account is used.
+    pub user_type: UserType,
+    /// What the account may do.
+    pub role: UserRole,
+    /// `active`, or `pending` where the configuration demands a verified contact.
+    pub account_status: AccountStatus,
+}
+
+/// A unique value was taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentifierClaimed {
+    /// What kind of value.
+    pub kind: ClaimKind,
+    /// Whose it is now: the user, or the conversation of a direct pair.
+    pub owner_id: Uuid,
+}
+
+/// A unique value is free again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentifierReleased {
+    /// What kind of value.
+    pub kind: ClaimKind,
+    /// Whose it was.
+    pub owner_id: Uuid,
+}
+
+/// The kinds of unique values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimKind {
+    /// A user name, lower case.
+    Username,
+    /// An e-mail address, lower case.
+    Email,
+    /// A phone number, E.164.
+    PhoneNumber,
+    /// The pair of users of a direct conversation.
+    DirectPair,
+}
+
+impl ClaimKind {
+    /// The name, as in the log and in error fields.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Username => "username",
+            Self::Email => "email",
+            Self::PhoneNumber => "phone_number",
+            Self::DirectPair => "direct_pair",
+        }
+    }
+}
+
+/// How an account is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserType {
+    /// In a browser.
+    #[default]
+    Web,
+    /// On a phone.
+    Mobile,
+}
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserRole {
+    /// Anyone.
+    #[default]
+    User,
+    /// Publishes to followers.
+    Creator,
+    /// Looks after what others publish.
+    Moderator,
+    /// Looks after everything.
+    Admin,
+}
+
+/// Whether an account may act.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountStatus {
+    /// May act.
+    #[default]
+    Active,
+    /// Stopped for a time.
+    Suspended,
+    /// Stopped for good.
+    Banned,
+    /// Gone.
+    Deleted,
+    /// Waits for a verified contact.
+    Pending,
+}

@@ -1,0 +1,41 @@
+//! The facts of Echolog: what an event is, how it is named and how it is stored.
+//!
+//! **Everything in this crate is a storage format.** Names of types, fields and enum values are
+//! written into the log and live for ever. Add; never rename. A new shape of an old event is a new
+//! schema version with an upcaster ([`upcast`]) and a golden file in `events/golden`.
+
+mod auth;
+mod envelope;
+mod ids;
+mod messages;
+mod registry;
+mod subject;
+mod system;
+pub mod upcast;
+mod users;
+
+pub use auth::{
+    AccountStatus, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased, UserRegistered,
+    UserRole, UserType,
+};
+pub use envelope::{Body, CommandKey, CommandPosition, Meta, Recorded, Unreadable, header};
+pub use ids::{PARTITIONS, Partition, event_id, partition_of};
+pub use messages::{
+    ConversationCreated, ConversationDelivered, ConversationRead, ConversationType,
+    ConversationUpdated, MessageDeleted, MessageEdited, MessageSent, MessageType, MessagesEvent,
+    OwnershipTransferred, ParticipantJoined, ParticipantLeft, ParticipantRemoved,
+    ParticipantRoleChanged, Reaction, Role,
+};
+pub use registry::{EVENT_TYPES, Event, EventType};
+pub use subject::{EventSubject, InvalidSubject, Stream, StreamKey};
+pub use system::{OwnershipTaken, PositionRecorded, SystemEvent};
+pub use users::{ProfileUpdated, ProfileVisibility, UserBlocked, UserUnblocked, UsersEvent};
+
+pub use chrono::{DateTime, Utc};
+pub use uuid::Uuid;
+
+/// A point in time with microseconds, in UTC: what the log and PostgreSQL can both hold exactly.
+pub type Time = DateTime<Utc>;
+
+/// A JSON object, as clients send it in `metadata`.
+pub type JsonMap = serde_json::Map<String, serde_json::Value>;

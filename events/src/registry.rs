@@ -1,0 +1,181 @@
+//! The list of all events: their type names, versions and codecs.
+
+use serde::Serialize;
+
+use crate::{
+    AuthEvent, Body, MessagesEvent, Stream, StreamKey, SystemEvent, Unreadable, UsersEvent, Uuid,
+    upcast,
+};
+
+/// Any event of any domain.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Accounts and claims.
+    Auth(AuthEvent),
+    /// Profiles and blocking.
+    Users(UsersEvent),
+    /// Conversations and messages.
+    Messages(MessagesEvent),
+    /// The write side itself.
+    System(SystemEvent),
+}
+
+/// The name and the current version of an event type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventType {
+    /// `{domain}.{event}`, the CloudEvents type.
+    pub name: &'static str,
+    /// The current schema version; older ones are upcast.
+    pub schema: u16,
+}
+
+impl EventType {
+    /// The part behind the domain, as in outcomes.
+    #[must_use]
+    pub fn short(self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(_, short)| short)
+    }
+
+    /// The type of this full name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        EVENT_TYPES.iter().copied().find(|event| event.name == name)
+    }
+}
+
+/// One line per event: `Domain(Variant) = "domain.event", version, "what it says"`.
+macro_rules! registry {
+    ($($domain:ident($inner:ident::$variant:ident) = $name:literal at $schema:literal),* $(,)?) => {
+        /// Every event type that is written today.
+        pub const EVENT_TYPES: &[EventType] = &[$(EventType { name: $name, schema: $schema }),*];
+
+        impl Event {
+            /// Its type.
+            #[must_use]
+            pub fn event_type(&self) -> EventType {
+                match self {
+                    $(Self::$domain($inner::$variant(_)) => EventType { name: $name, schema: $schema }),*
+                }
+            }
+
+            /// Its payload in the stored form: a MessagePack map with named fields.
+            #[must_use]
+            pub fn encode(&self) -> Vec<u8> {
+                match self { $(Self::$domain($inner::$variant(payload)) => encode(payload)),* }
+            }
+
+            /// Its payload as JSON, for people.
+            #[must_use]
+            pub fn to_json(&self) -> serde_json::Value {
+                match self { $(Self::$domain($inner::$variant(payload)) => json(payload)),* }
+            }
+
+            /// Reads a stored payload of any version ever written.
+            #[must_use]
+            pub fn decode(name: &str, schema: u16, payload: &[u8]) -> Body {
+                let upcast = match upcast::to_current(name, schema, payload) {
+                    Ok(current) => current,
+                    Err(reason) => return unreadable(name, reason),
+                };
+                match name {
+                    $($name => match decode(&upcast) {
+                        Ok(payload) => Body::Known(Self::$domain($inner::$variant(payload))),
+                        Err(error) => unreadable(name, error.to_string()),
+                    },)*
+                    _ => unreadable(name, "no such event type".to_owned()),
+                }
+            }
+        }
+    };
+}
+
+registry! {
+    Auth(AuthEvent::UserRegistered) = "auth.user_registered" at 1,
+    Auth(AuthEvent::IdentifierClaimed) = "auth.identifier_claimed" at 1,
+    Auth(AuthEvent::IdentifierReleased) = "auth.identifier_released" at 1,
+    Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
+    Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
+    Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,
+    Messages(MessagesEvent::ConversationCreated) = "messages.conversation_created" at 1,
+    Messages(MessagesEvent::ConversationUpdated) = "messages.conversation_updated" at 1,
+    Messages(MessagesEvent::ConversationOwnershipTransferred) = "messages.conversation_ownership_transferred" at 1,
+    Messages(MessagesEvent::ParticipantJoined) = "messages.participant_joined" at 1,
+    Messages(MessagesEvent::ParticipantLeft) = "messages.participant_left" at 1,
+    Messages(MessagesEvent::ParticipantRemoved) = "messages.participant_removed" at 1,
+    Messages(MessagesEvent::ParticipantRoleChanged) = "messages.participant_role_changed" at 1,
+    Messages(MessagesEvent::MessageSent) = "messages.message_sent" at 1,
+    Messages(MessagesEvent::MessageEdited) = "messages.message_edited" at 1,
+    Messages(MessagesEvent::MessageDeleted) = "messages.message_deleted" at 1,
+    Messages(MessagesEvent::ReactionAdded) = "messages.reaction_added" at 1,
+    Messages(MessagesEvent::ReactionRemoved) = "messages.reaction_removed" at 1,
+    Messages(MessagesEvent::MessageDelivered) = "messages.message_delivered" at 1,
+    Messages(MessagesEvent::ConversationRead) = "messages.conversation_read" at 1,
+    System(SystemEvent::OwnershipTaken) = "system.ownership_taken" at 1,
+    System(SystemEvent::PositionRecorded) = "system.position_recorded" at 1,
+}
+
+impl MessagesEvent {
+    /// The conversation that it happened in.
+    #[must_use]
+    pub fn conversation_id(&self) -> Uuid {
+        match self {
+            Self::ConversationCreated(e) => e.conversation_id,
+            Self::ConversationUpdated(e) => e.conversation_id,
+            Self::ConversationOwnershipTransferred(e) => e.conversation_id,
+            Self::ParticipantJoined(e) => e.conversation_id,
+            Self::ParticipantLeft(e) => e.conversation_id,
+            Self::ParticipantRemoved(e) => e.conversation_id,
+            Self::ParticipantRoleChanged(e) => e.conversation_id,
+            Self::MessageSent(e) => e.conversation_id,
+            Self::MessageEdited(e) => e.conversation_id,
+            Self::MessageDeleted(e) => e.conversation_id,
+            Self::ReactionAdded(e) | Self::ReactionRemoved(e) => e.conversation_id,
+            Self::MessageDelivered(e) => e.conversation_id,
+            Self::ConversationRead(e) => e.conversation_id,
+        }
+    }
+
+    /// The stream that it belongs to: hot facts apart from rules and members.
+    #[must_use]
+    pub fn stream(&self) -> StreamKey {
+        let stream = match self {
+            Self::ConversationCreated(_)
+            | Self::ConversationUpdated(_)
+            | Self::ConversationOwnershipTransferred(_)
+            | Self::ParticipantJoined(_)
+            | Self::ParticipantLeft(_)
+            | Self::ParticipantRemoved(_)
+            | Self::ParticipantRoleChanged(_) => Stream::Conversation,
+            Self::MessageSent(_)
+            | Self::MessageEdited(_)
+            | Self::MessageDeleted(_)
+            | Self::ReactionAdded(_)
+            | Self::ReactionRemoved(_)
+            | Self::MessageDelivered(_)
+            | Self::ConversationRead(_) => Stream::Message,
+        };
+        StreamKey::of(stream, self.conversation_id())
+    }
+}
+
+fn encode<T: Serialize>(payload: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    let mut serializer =
+        rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
+    payload
+        .serialize(&mut serializer)
+        .expect("an event's payload has nothing that MessagePack lacks");
+    bytes
+}
+
+fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    T::deserialize(&mut rmp_serde::Deserializer::new(payload).with_human_readable())
+}
+
+fn json<T: Serialize>(payload: &T) -> serde_json::Value {
+    serde_json::to_value(payload).expect("an event's payload has nothing that JSON lacks")
+}
+
+fn unreadable(name: &str, reason: String) -> Body {
+    Body::Unreadable(Unreadable { name: name.to_owned(), reason })
+}

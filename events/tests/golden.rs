@@ -1,0 +1,210 @@
+//! Stored events are for ever: every version ever written decodes, and today's is the newest.
+//!
+//! `ECHOLOG_BLESS=1` writes the file of a new event. A file that exists is never changed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use echolog_events::*;
+use serde_json::json;
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(0x0192_f3c4_aaaa_7bbb_8ccc_0000_0000_0000 | number)
+}
+
+/// One event of each type, with every field in use.
+fn samples() -> Vec<Event> {
+    let metadata = json!({ "file_url": "https://example.org/a.png", "width": 640, "ratio": 1.5, "tags": ["a", null, true] });
+    let serde_json::Value::Object(metadata) = metadata else { panic!("an object") };
+    let (conversation_id, message_id, user_id) = (id(1), id(2), id(3));
+    let reaction = Reaction { conversation_id, message_id, user_id, emoji: "👍".to_owned() };
+    let text = |text: &str| Some(text.to_owned());
+    vec![
+        Event::Auth(AuthEvent::UserRegistered(UserRegistered {
+            user_id,
+            username: text("Ada"),
+            email: text("ada@example.org"),
+            phone_number: text("+442071838750"),
+            password_hash: text("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"),
+            display_name: "Ada Lovelace".to_owned(),
+            user_type: UserType::Mobile,
+            role: UserRole::User,
+            account_status: AccountStatus::Active,
+        })),
+        Event::Auth(AuthEvent::IdentifierClaimed(IdentifierClaimed {
+            kind: ClaimKind::PhoneNumber,
+            owner_id: user_id,
+        })),
+        Event::Auth(AuthEvent::IdentifierReleased(IdentifierReleased {
+            kind: ClaimKind::DirectPair,
+            owner_id: conversation_id,
+        })),
+        Event::Users(UsersEvent::ProfileUpdated(ProfileUpdated {
+            user_id,
+            display_name: text("Ada L."),
+            full_name: text("Ada Lovelace"),
+            bio: text(""),
+            avatar_url: text("https://example.org/ada.png"),
+            profile_visibility: Some(ProfileVisibility::Friends),
+            language_code: text("en"),
+            timezone: None,
+        })),
+        Event::Users(UsersEvent::UserBlocked(UserBlocked {
+            user_id,
+            blocked_user_id: id(4),
+            reason: text("spam"),
+        })),
+        Event::Users(UsersEvent::UserUnblocked(UserUnblocked { user_id, blocked_user_id: id(4) })),
+        Event::Messages(MessagesEvent::ConversationCreated(ConversationCreated {
+            conversation_id,
+            conversation_type: ConversationType::Direct,
+            creator_user_id: user_id,
+            title: text("a title"),
+            description: None,
+            avatar_url: text("https://example.org/a.png"),
+            is_public: true,
+            is_encrypted: false,
+            direct_key: text("a:b"),
+        })),
+        Event::Messages(MessagesEvent::ConversationUpdated(ConversationUpdated {
+            conversation_id,
+            title: text("t"),
+            description: text(""),
+            avatar_url: None,
+        })),
+        Event::Messages(MessagesEvent::ConversationOwnershipTransferred(OwnershipTransferred {
+            conversation_id,
+            old_owner_user_id: user_id,
+            new_owner_user_id: id(4),
+            old_role: Role::Moderator,
+        })),
+        Event::Messages(MessagesEvent::ParticipantJoined(ParticipantJoined {
+            conversation_id,
+            user_id,
+            role: Role::Member,
+            invited_by_user_id: Some(id(4)),
+        })),
+        Event::Messages(MessagesEvent::ParticipantLeft(ParticipantLeft {
+            conversation_id,
+            user_id,
+            old_role: Role::Admin,
+        })),
+        Event::Messages(MessagesEvent::ParticipantRemoved(ParticipantRemoved {
+            conversation_id,
+            user_id,
+            removed_by_user_id: id(4),
+            old_role: Role::Member,
+        })),
+        Event::Messages(MessagesEvent::ParticipantRoleChanged(ParticipantRoleChanged {
+            conversation_id,
+            user_id,
+            old_role: Role::Member,
+            new_role: Role::Owner,
+        })),
+        Event::Messages(MessagesEvent::MessageSent(MessageSent {
+            conversation_id,
+            message_id,
+            sender_user_id: user_id,
+            recipient_user_id: Some(id(4)),
+            message_type: MessageType::Image,
+            content: "Grüße 🎉".to_owned(),
+            content_encrypted: true,
+            metadata,
+            reply_to_message_id: Some(id(5)),
+            thread_root_message_id: Some(id(6)),
+            forward_from_message_id: Some(id(7)),
+            forward_from_conversation_id: Some(id(8)),
+            mentions: vec![id(4), id(9)],
+        })),
+        Event::Messages(MessagesEvent::MessageEdited(MessageEdited {
+            conversation_id,
+            message_id,
+            editor_user_id: user_id,
+            content: "new".to_owned(),
+        })),
+        Event::Messages(MessagesEvent::MessageDeleted(MessageDeleted {
+            conversation_id,
+            message_id,
+            deleted_by_user_id: id(4),
+            sender_user_id: user_id,
+        })),
+        Event::Messages(MessagesEvent::ReactionAdded(reaction.clone())),
+        Event::Messages(MessagesEvent::ReactionRemoved(reaction)),
+        Event::Messages(MessagesEvent::MessageDelivered(ConversationDelivered {
+            conversation_id,
+            user_id,
+            message_id,
+        })),
+        Event::Messages(MessagesEvent::ConversationRead(ConversationRead {
+            conversation_id,
+            user_id,
+            message_id,
+        })),
+        Event::System(SystemEvent::OwnershipTaken(OwnershipTaken { owner: "host:1".to_owned() })),
+        Event::System(SystemEvent::PositionRecorded(PositionRecorded {})),
+    ]
+}
+
+fn file(event_type: EventType, extension: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(format!("{}.v{}.{extension}", event_type.name, event_type.schema))
+}
+
+#[test]
+fn there_is_a_sample_of_every_type() {
+    let types: Vec<EventType> = samples().iter().map(Event::event_type).collect();
+    assert_eq!(types, EVENT_TYPES);
+}
+
+#[test]
+fn what_is_written_today_is_the_newest_golden_file() {
+    let bless = std::env::var_os("ECHOLOG_BLESS").is_some();
+    for event in samples() {
+        let path = file(event.event_type(), "msgpack");
+        if bless && !path.exists() {
+            fs::write(&path, event.encode()).expect("the file can be written");
+            let shown = serde_json::to_string_pretty(&event.to_json()).expect("JSON");
+            fs::write(file(event.event_type(), "json"), shown + "\n")
+                .expect("the file can be written");
+        }
+        let stored = fs::read(&path)
+            .unwrap_or_else(|_| panic!("{}: write it with ECHOLOG_BLESS=1", path.display()));
+        assert_eq!(stored, event.encode(), "{}: a new shape is a new version", path.display());
+    }
+}
+
+#[test]
+fn every_golden_file_decodes() {
+    let samples = samples();
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
+    for entry in fs::read_dir(directory).expect("the folder is there") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "msgpack") {
+            continue;
+        }
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        let (name, version) = stem.rsplit_once(".v").expect("name.vN");
+        let version = version.parse().expect("a number");
+        let body = Event::decode(name, version, &fs::read(&path).expect("readable"));
+        let Body::Known(event) = body else { panic!("{}: {body:?}", path.display()) };
+        let newest = EventType::find(name).expect("a type that exists");
+        if newest.schema == version {
+            assert!(samples.contains(&event), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn anything_else_is_unreadable_and_says_why() {
+    let unreadable = [
+        Event::decode("messages.message_sent", 1, b"\xc1"),
+        Event::decode("messages.message_sent", 99, b"\x80"),
+        Event::decode("messages.message_mumbled", 1, b"\x80"),
+    ];
+    for body in unreadable {
+        assert!(
+            matches!(body, Body::Unreadable(Unreadable { ref reason, .. }) if !reason.is_empty())
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! Events as messages: CloudEvents 1.0 in binary mode.
+
+use async_nats::HeaderMap;
+use chrono::{DateTime, SecondsFormat};
+use echolog_events::{Body, Event, EventSubject, Meta, Recorded, Time, Unreadable, Uuid, header};
+
+/// The headers of an event that is about to be appended.
+pub(crate) fn headers(tenant: &str, event: &Event, meta: &Meta) -> HeaderMap {
+    let event_type = event.event_type();
+    let mut headers = HeaderMap::new();
+    headers.insert(header::SPEC_VERSION, "1.0");
+    headers.insert(header::ID, meta.event_id.to_string());
+    headers.insert(header::SOURCE, format!("echolog/{tenant}"));
+    headers.insert(header::TYPE, event_type.name);
+    headers.insert(header::TIME, meta.time.to_rfc3339_opts(SecondsFormat::Micros, true));
+    headers.insert(header::SCHEMA, event_type.schema.to_string());
+    headers.insert(header::CONTENT_TYPE, "application/msgpack");
+    let mut optional = |name: &'static str, value: Option<String>| {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    };
+    optional(header::ACTOR, meta.actor.clone());
+    optional(header::COMMAND, meta.command_id.map(|id| id.to_string()));
+    optional(header::SESSION, meta.session_id.map(|id| id.to_string()));
+    optional(header::CORRELATION, meta.correlation_id.clone());
+    optional(header::TRACEPARENT, meta.traceparent.clone());
+    optional(header::DIGEST, meta.digest.map(|digest| format!("{digest:016x}")));
+    optional(header::POSITION, meta.position.map(|position| position.to_string()));
+    headers
+}
+
+/// Reads a stored message. `None` only for a subject that is no event's: nothing that Echolog
+/// writes, and nothing that a projection could place.
+pub(crate) fn recorded(
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    payload: &[u8],
+    seq: u64,
+    stored: Time,
+) -> Option<Recorded> {
+    let subject: EventSubject = subject.parse().ok()?;
+    let get = |name: &str| {
+        headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
+    };
+    let name = get(header::TYPE).unwrap_or_default();
+    let body = match get(header::SCHEMA).and_then(|schema| schema.parse().ok()) {
+        Some(schema) => Event::decode(name, schema, payload),
+        None => Body::Unreadable(Unreadable {
+            name: name.to_owned(),
+            reason: format!("no readable `{}` header", header::SCHEMA),
+        }),
+    };
+    let uuid = |name| get(name).and_then(|id| Uuid::try_parse(id).ok());
+    let meta = Meta {
+        // An event without an id of its own was written by hand; its place names it.
+        event_id: uuid(header::ID).unwrap_or(Uuid::from_u64_pair(0, seq)),
+        time: get(header::TIME)
+            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+            .map_or(stored, |time| time.to_utc()),
+        actor: get(header::ACTOR).map(str::to_owned),
+        command_id: uuid(header::COMMAND),
+        session_id: uuid(header::SESSION),
+        correlation_id: get(header::CORRELATION).map(str::to_owned),
+        traceparent: get(header::TRACEPARENT).map(str::to_owned),
+        digest: get(header::DIGEST).and_then(|digest| u64::from_str_radix(digest, 16).ok()),
+        position: get(header::POSITION).and_then(|position| position.parse().ok()),
+    };
+    Some(Recorded { seq, partition: subject.partition, key: subject.key, meta, body })
+}

@@ -1,0 +1,20 @@
+//! Echolog on NATS: the event log, the command queue, outcomes and requests.
+//!
+//! This is the only crate that names `async-nats`. It knows subjects, headers and streams; it
+//! knows nothing of what commands and events mean.
+
+mod bus;
+mod codec;
+mod feed;
+mod log;
+mod provision;
+mod request;
+mod subjects;
+
+pub use async_nats::{HeaderMap, Subject, Subscriber};
+pub use bus::{Bus, BusError, ConnectOptions, MINIMUM_SERVER};
+pub use feed::{Delivery, Feed, FeedEvent, Order, Start};
+pub use log::{Append, AppendError, EventLog, LogReader, NewRecord, Page};
+pub use provision::{Provision, ProvisionOptions};
+pub use request::{Incoming, IncomingHeaders};
+pub use subjects::{CommandSubject, Names, header};

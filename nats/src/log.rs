@@ -1,0 +1,341 @@
+//! The event log: append under a fence, read in order, ask for the last of a subject.
+
+use std::collections::HashMap;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use bytes::Bytes;
+use echolog_events::{Event, EventSubject, Meta, Partition, Recorded, StreamKey, Time, Uuid};
+use futures::StreamExt;
+use serde::Deserialize;
+
+use crate::bus::REQUEST_TIMEOUT;
+use crate::{Bus, BusError, Names, codec};
+
+/// The most messages that the broker takes in one atomic batch.
+const MAX_BATCH: usize = 1000;
+
+/// The broker's code for an expected sequence that is not the one found.
+const WRONG_LAST_SEQUENCE: u64 = 10071;
+
+/// An event that is to be appended.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// Its partition.
+    pub partition: Partition,
+    /// Its stream.
+    pub key: StreamKey,
+    /// What is known about it.
+    pub meta: Meta,
+    /// What it says.
+    pub event: Event,
+    /// The sequence that the last event of its own subject must have, 0 for none.
+    pub expected: Option<u64>,
+}
+
+/// Events that go into the log together or not at all.
+#[derive(Debug, Default)]
+pub struct Append {
+    /// In order; at most 1,000.
+    pub records: Vec<NewRecord>,
+    /// For each partition concerned, the sequence of its owner's last event: a newer owner makes
+    /// the broker refuse the group.
+    pub fences: HashMap<Partition, u64>,
+}
+
+impl Append {
+    /// The most events in one group.
+    pub const MAX: usize = MAX_BATCH;
+}
+
+/// Why a group was not appended, or why that is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// A fence or an expectation no longer holds. Nothing was appended.
+    #[error("the log has moved on")]
+    Conflict,
+    /// The broker refused for another reason. Nothing was appended.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// No answer: the group may be in the log, or may still arrive there.
+    #[error("no answer to an append: {0}")]
+    Unknown(String),
+}
+
+/// The log of a tenant.
+#[derive(Clone, Debug)]
+pub struct EventLog {
+    bus: Bus,
+    names: Names,
+}
+
+impl EventLog {
+    /// The log of a tenant.
+    #[must_use]
+    pub fn new(bus: Bus, names: Names) -> Self {
+        Self { bus, names }
+    }
+
+    /// The sequence of the last event.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn head(&self) -> Result<u64, BusError> {
+        let stream = self
+            .bus
+            .jetstream
+            .get_stream(self.names.event_stream())
+            .await
+            .map_err(BusError::request)?;
+        Ok(stream.cached_info().state.last_sequence)
+    }
+
+    /// Appends a group and returns the sequence of its first event; the others follow it without
+    /// a gap.
+    ///
+    /// # Errors
+    /// See [`AppendError`]: after `Unknown` only the log itself can tell what happened.
+    pub async fn append(&self, append: &Append) -> Result<u64, AppendError> {
+        let count = append.records.len();
+        let mut fences = append.fences.clone();
+        let mut messages = Vec::with_capacity(count);
+        for record in &append.records {
+            let subject = self.subject(record.partition, &record.key);
+            let mut headers = codec::headers(self.names.tenant(), &record.event, &record.meta);
+            // One message of each partition carries the fence; the batch stands or falls whole.
+            if let (None, Some(epoch)) = (record.expected, fences.remove(&record.partition)) {
+                headers.insert("Nats-Expected-Last-Subject-Sequence", epoch.to_string());
+                headers.insert(
+                    "Nats-Expected-Last-Subject-Sequence-Subject",
+                    EventSubject::owner(self.names.tenant(), record.partition).to_string(),
+                );
+            } else if let Some(expected) = record.expected {
+                headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
+            }
+            messages.push((subject, headers, Bytes::from(record.event.encode())));
+        }
+        debug_assert!(fences.is_empty(), "every fence has a message that carries it");
+        let ack = match <[_; 1]>::try_from(messages) {
+            Ok([(subject, headers, payload)]) => self.send(subject, headers, payload).await?,
+            Err(messages) => self.send_batch(messages).await?,
+        };
+        Ok(ack.seq + 1 - count as u64)
+    }
+
+    fn subject(&self, partition: Partition, key: &StreamKey) -> String {
+        EventSubject { tenant: self.names.tenant().to_owned(), partition, key: key.clone() }
+            .to_string()
+    }
+
+    async fn send_batch(
+        &self,
+        messages: Vec<(String, HeaderMap, Bytes)>,
+    ) -> Result<PublishAck, AppendError> {
+        let id = uuid_text();
+        let last = messages.len();
+        for (index, (subject, mut headers, payload)) in messages.into_iter().enumerate() {
+            headers.insert("Nats-Batch-Id", id.as_str());
+            headers.insert("Nats-Batch-Sequence", (index + 1).to_string());
+            if index + 1 == last {
+                headers.insert("Nats-Batch-Commit", "1");
+                return self.send(subject, headers, payload).await;
+            }
+            self.bus
+                .client
+                .publish_with_headers(subject, headers, payload)
+                .await
+                .map_err(|error| AppendError::Unknown(error.to_string()))?;
+        }
+        Err(AppendError::Refused("an empty group".to_owned()))
+    }
+
+    async fn send(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<PublishAck, AppendError> {
+        let answer = self
+            .bus
+            .request(subject, headers, payload, REQUEST_TIMEOUT)
+            .await
+            .map_err(|error| AppendError::Unknown(error.to_string()))?;
+        match serde_json::from_slice(&answer) {
+            Ok(PublishAnswer::Ack(ack)) => Ok(ack),
+            Ok(PublishAnswer::Error { error }) if error.err_code == WRONG_LAST_SEQUENCE => {
+                Err(AppendError::Conflict)
+            }
+            Ok(PublishAnswer::Error { error }) => {
+                Err(AppendError::Refused(format!("{} ({})", error.description, error.err_code)))
+            }
+            Err(error) => Err(AppendError::Unknown(error.to_string())),
+        }
+    }
+
+    /// The last event of a stream, from the leader's own store; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn last(
+        &self,
+        partition: Partition,
+        key: &StreamKey,
+    ) -> Result<Option<Recorded>, BusError> {
+        let subject = self.subject(partition, key);
+        let stream = self
+            .bus
+            .jetstream
+            .get_stream_no_info(self.names.event_stream())
+            .await
+            .map_err(BusError::request)?;
+        // Not a direct get: a follower may lag, and this answer decides who may write.
+        match stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => {
+                let stored = time(message.time.unix_timestamp_nanos());
+                let event = codec::recorded(
+                    &message.subject,
+                    Some(&message.headers),
+                    &message.payload,
+                    message.sequence,
+                    stored,
+                );
+                Ok(event)
+            }
+            Err(error)
+                if error.kind()
+                    == async_nats::jetstream::stream::LastRawMessageErrorKind::NoMessageFound =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(BusError::request(error)),
+        }
+    }
+
+    /// Reads the log in order from this sequence on, to its end and beyond.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn read_from(&self, seq: u64) -> Result<LogReader, BusError> {
+        LogReader::open(self.clone(), seq.max(1)).await
+    }
+}
+
+/// Events as they were read, in order.
+#[derive(Debug)]
+pub struct Page {
+    /// At least one.
+    pub events: Vec<Recorded>,
+    /// The broker's time of the last one.
+    pub stored: Time,
+}
+
+/// Reads the log in order; survives lost connections.
+pub struct LogReader {
+    log: EventLog,
+    next: u64,
+    messages: pull::Ordered,
+}
+
+impl std::fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogReader").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl LogReader {
+    async fn open(log: EventLog, next: u64) -> Result<Self, BusError> {
+        let messages = Self::messages(&log, next).await?;
+        Ok(Self { log, next, messages })
+    }
+
+    async fn messages(log: &EventLog, next: u64) -> Result<pull::Ordered, BusError> {
+        let stream = log
+            .bus
+            .jetstream
+            .get_stream_no_info(log.names.event_stream())
+            .await
+            .map_err(BusError::request)?;
+        let config = pull::OrderedConfig {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
+            ..pull::OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(config).await.map_err(BusError::request)?;
+        consumer.messages().await.map_err(BusError::request)
+    }
+
+    /// The next events, at least one, as many as are there, at most `limit`. Waits for the first.
+    ///
+    /// # Errors
+    /// The log cannot be read now; the next call tries again from where this one was.
+    pub async fn next(&mut self, limit: usize) -> Result<Page, BusError> {
+        let mut events = Vec::new();
+        let mut stored = Time::default();
+        while events.is_empty() {
+            let chunk = (&mut self.messages).ready_chunks(limit).next().await;
+            let Some(chunk) = chunk else {
+                self.reopen().await?;
+                continue;
+            };
+            for message in chunk {
+                let Ok(message) = message else {
+                    self.reopen().await?;
+                    break;
+                };
+                let Ok(info) = message.info() else { continue };
+                let seq = info.stream_sequence;
+                if seq < self.next {
+                    continue;
+                }
+                stored = time(info.published.unix_timestamp_nanos());
+                let headers = message.headers.as_ref();
+                self.next = seq + 1;
+                match codec::recorded(&message.subject, headers, &message.payload, seq, stored) {
+                    Some(event) => events.push(event),
+                    None => tracing::warn!(seq, subject = %message.subject, "not an event subject"),
+                }
+            }
+        }
+        Ok(Page { events, stored })
+    }
+
+    async fn reopen(&mut self) -> Result<(), BusError> {
+        tracing::debug!(from = self.next, "reading the log anew");
+        self.messages = Self::messages(&self.log, self.next).await?;
+        Ok(())
+    }
+}
+
+fn time(nanoseconds: i128) -> Time {
+    Time::from_timestamp_nanos(i64::try_from(nanoseconds).unwrap_or_default())
+}
+
+fn uuid_text() -> String {
+    // A batch id only has to be unique among the batches under way.
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let count = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    Uuid::from_u64_pair(*PROCESS, count).simple().to_string()
+}
+
+/// Tells this process's batches from those of others.
+static PROCESS: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+});
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum PublishAnswer {
+    Error { error: PublishFault },
+    Ack(PublishAck),
+}
+
+#[derive(Debug, Deserialize)]
+struct PublishAck {
+    seq: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct PublishFault {
+    err_code: u64,
+    description: String,
+}

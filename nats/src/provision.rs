@@ -1,0 +1,125 @@
+//! The streams and consumers of a tenant.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PriorityPolicy};
+use async_nats::jetstream::stream::{self, RetentionPolicy, StorageType, SubjectTransform};
+use echolog_events::{PARTITIONS, Partition};
+
+use crate::{Bus, BusError, Names};
+
+/// The priority group of the handlers.
+pub(crate) const OWNERS: &str = "owners";
+
+/// How long a silent owner keeps a partition to itself.
+const PIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Where the partition's token goes in the stored subject of a command.
+const STORED_COMMANDS: &str = "cmdp";
+
+/// What an operator decides about the streams.
+#[derive(Clone, Debug)]
+pub struct ProvisionOptions {
+    /// Copies of the log and of the commands: 1, or 3 in a cluster.
+    pub replicas: usize,
+    /// How long an unhandled command is kept.
+    pub command_max_age: Duration,
+}
+
+impl Default for ProvisionOptions {
+    fn default() -> Self {
+        Self { replicas: 1, command_max_age: Duration::from_secs(15 * 60) }
+    }
+}
+
+/// Creates what a tenant needs; what exists is brought up to date.
+#[derive(Debug)]
+pub struct Provision;
+
+impl Provision {
+    /// Creates the log, the stream of commands and their sixteen consumers.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn tenant(
+        bus: &Bus,
+        names: &Names,
+        options: &ProvisionOptions,
+    ) -> Result<(), BusError> {
+        let jetstream = &bus.jetstream;
+        jetstream
+            .create_or_update_stream(events(names, options))
+            .await
+            .map_err(BusError::request)?;
+        jetstream
+            .create_or_update_stream(commands(names, options))
+            .await
+            .map_err(BusError::request)?;
+        let stream = jetstream
+            .get_stream_no_info(names.command_stream())
+            .await
+            .map_err(BusError::request)?;
+        for partition in Partition::all() {
+            stream.create_consumer(owner(partition)).await.map_err(BusError::request)?;
+        }
+        Ok(())
+    }
+}
+
+fn events(names: &Names, options: &ProvisionOptions) -> stream::Config {
+    stream::Config {
+        name: names.event_stream(),
+        description: Some("The event log: the only truth.".to_owned()),
+        subjects: vec![format!("evt.{}.>", names.tenant())],
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: options.replicas,
+        allow_direct: true,
+        allow_atomic_publish: true,
+        deny_delete: true,
+        deny_purge: true,
+        // Events carry no Nats-Msg-Id: the fence and the command ids keep them single.
+        duplicate_window: Duration::from_millis(100),
+        ..stream::Config::default()
+    }
+}
+
+fn commands(names: &Names, options: &ProvisionOptions) -> stream::Config {
+    let tenant = names.tenant();
+    stream::Config {
+        name: names.command_stream(),
+        description: Some("Commands on their way to their partition's owner.".to_owned()),
+        subjects: vec![format!("cmd.{tenant}.*.*.*.*")],
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: options.replicas,
+        max_age: options.command_max_age,
+        // A command counts once its outcome is there, so the queue need not wait for the disk.
+        persist_mode: Some(stream::PersistenceMode::Async),
+        // A client may send a command again under its id at any time and gets its outcome again.
+        duplicate_window: Duration::from_millis(100),
+        allow_direct: true,
+        subject_transform: Some(SubjectTransform {
+            source: format!("cmd.{tenant}.*.*.*.*"),
+            destination: format!(
+                "{STORED_COMMANDS}.{{{{partition({PARTITIONS},4)}}}}.{tenant}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}.{{{{wildcard(3)}}}}.{{{{wildcard(4)}}}}"
+            ),
+        }),
+        ..stream::Config::default()
+    }
+}
+
+/// The consumer of a partition. It acknowledges nothing: how far the commands were handled stands
+/// in the log beside the events themselves, where no stalled process can move it.
+fn owner(partition: Partition) -> consumer::pull::Config {
+    consumer::pull::Config {
+        durable_name: Some(Names::consumer(partition)),
+        filter_subject: format!("{STORED_COMMANDS}.{}.>", partition.number()),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::None,
+        priority_policy: PriorityPolicy::PinnedClient,
+        priority_groups: vec![OWNERS.to_owned()],
+        priority_timeout: PIN_TIMEOUT,
+        ..consumer::pull::Config::default()
+    }
+}

@@ -1,0 +1,72 @@
+//! Messages that come in, in words that do not name the client library.
+
+use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
+
+use crate::{Bus, BusError};
+
+/// The headers of a message that came in.
+#[derive(Clone, Debug, Default)]
+pub struct IncomingHeaders(HeaderMap);
+
+impl IncomingHeaders {
+    /// Wraps what the client library gives.
+    #[must_use]
+    pub(crate) fn new(headers: Option<HeaderMap>) -> Self {
+        Self(headers.unwrap_or_default())
+    }
+
+    /// The first value of a header, whatever the case of its name: other clients and proxies
+    /// write `content-type`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        if let Some(value) = self.0.get(name) {
+            return Some(value.as_str());
+        }
+        self.0
+            .iter()
+            .find(|(key, _)| AsRef::<str>::as_ref(*key).eq_ignore_ascii_case(name))
+            .and_then(|(_, values)| values.first())
+            .map(async_nats::HeaderValue::as_str)
+    }
+}
+
+/// A request that came in.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its subject.
+    pub subject: String,
+    /// Where its answer goes, if one is wanted.
+    pub reply: Option<String>,
+    /// Its headers.
+    pub headers: IncomingHeaders,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl From<Message> for Incoming {
+    fn from(message: Message) -> Self {
+        Self {
+            subject: message.subject.to_string(),
+            reply: message.reply.map(|reply| reply.to_string()),
+            headers: IncomingHeaders::new(message.headers),
+            body: message.payload,
+        }
+    }
+}
+
+impl Bus {
+    /// Removes a command from its stream so that nothing of it remains.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn erase_command(&self, names: &crate::Names, sequence: u64) -> Result<(), BusError> {
+        let stream = self
+            .jetstream
+            .get_stream_no_info(names.command_stream())
+            .await
+            .map_err(BusError::request)?;
+        stream.delete_message(sequence).await.map_err(BusError::request)?;
+        Ok(())
+    }
+}

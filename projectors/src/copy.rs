@@ -1,0 +1,166 @@
+//! Rows for PostgreSQL's binary `COPY`: the fastest way in, about twice as fast as an `INSERT`
+//! from arrays.
+
+use bytes::{BufMut, BytesMut};
+use echolog_events::Time;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::sql::Sql;
+
+/// Signature, flags and the length of the (empty) header extension.
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// 2000-01-01, from which PostgreSQL counts, in microseconds since 1970.
+const EPOCH: i64 = 946_684_800_000_000;
+
+/// The type of the elements in an array of text.
+const TEXT_OID: i32 = 25;
+
+/// A value as a binary `COPY` has it: its length and its bytes.
+///
+/// The Rust type has to be that of the column: an `i64` for a `bigint`, never for an `integer`.
+pub(crate) trait Field: Sync {
+    /// Appends it.
+    fn put(&self, out: &mut BytesMut);
+}
+
+/// Rows on their way into a table.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    bytes: BytesMut,
+    count: usize,
+}
+
+impl Rows {
+    /// No rows yet.
+    pub(crate) fn new() -> Self {
+        let mut bytes = BytesMut::with_capacity(64 * 1024);
+        bytes.put_slice(HEADER);
+        Self { bytes, count: 0 }
+    }
+
+    /// Appends a row.
+    pub(crate) fn row(&mut self, fields: &[&dyn Field]) {
+        self.bytes.put_i16(fields.len() as i16);
+        for field in fields {
+            field.put(&mut self.bytes);
+        }
+        self.count += 1;
+    }
+
+    /// Sends the rows with a `COPY … FROM STDIN BINARY`. No rows: no statement.
+    pub(crate) async fn send(mut self, connection: &mut PgConnection, sql: &Sql) -> sqlx::Result<()> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        self.bytes.put_i16(-1);
+        let mut copy = connection.copy_in_raw(sql.text()).await?;
+        copy.send(self.bytes).await?;
+        copy.finish().await?;
+        Ok(())
+    }
+}
+
+fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_i32(bytes.len() as i32);
+    out.put_slice(bytes);
+}
+
+impl Field for Uuid {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, self.as_bytes());
+    }
+}
+
+impl Field for bool {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, &[u8::from(*self)]);
+    }
+}
+
+impl Field for i16 {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, &self.to_be_bytes());
+    }
+}
+
+impl Field for i32 {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, &self.to_be_bytes());
+    }
+}
+
+impl Field for i64 {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, &self.to_be_bytes());
+    }
+}
+
+impl Field for &str {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, self.as_bytes());
+    }
+}
+
+impl Field for String {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, self.as_bytes());
+    }
+}
+
+impl Field for Time {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, &(self.timestamp_micros() - EPOCH).to_be_bytes());
+    }
+}
+
+/// A `bytea`.
+impl Field for Vec<u8> {
+    fn put(&self, out: &mut BytesMut) {
+        put_bytes(out, self);
+    }
+}
+
+/// A `text[]`.
+impl Field for Vec<String> {
+    fn put(&self, out: &mut BytesMut) {
+        let length = 20 + self.iter().map(|text| 4 + text.len()).sum::<usize>();
+        out.put_i32(length as i32);
+        out.put_i32(1); // dimensions
+        out.put_i32(0); // no NULLs
+        out.put_i32(TEXT_OID);
+        out.put_i32(self.len() as i32);
+        out.put_i32(1); // the first index
+        for text in self {
+            text.put(out);
+        }
+    }
+}
+
+/// A `jsonb`.
+impl Field for serde_json::Value {
+    fn put(&self, out: &mut BytesMut) {
+        Json(&self.to_string()).put(out);
+    }
+}
+
+/// A `jsonb`, written already.
+pub(crate) struct Json<'a>(pub(crate) &'a str);
+
+impl Field for Json<'_> {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_i32(self.0.len() as i32 + 1);
+        out.put_u8(1); // version of the format
+        out.put_slice(self.0.as_bytes());
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn put(&self, out: &mut BytesMut) {
+        match self {
+            Some(value) => value.put(out),
+            None => out.put_i32(-1),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The read side: projections fold the log into PostgreSQL tables.
+//!
+//! A [`Projection`] is a named set of tables with its own checkpoint. A [`Runner`] takes the events
+//! of the log in order, batch by batch, and commits the rows and the checkpoint in one transaction.
+//! Every projection has the same shape: one central route says which event concerns which table, a
+//! pure fold takes a batch together in memory, and each table is then written with one statement.
+//! How the log is cut into batches never shows in the tables.
+//!
+//! This crate is the only one that talks to PostgreSQL. The command handler reads its states
+//! through [`store`].
+
+mod audit;
+mod auth;
+mod checkpoint;
+mod copy;
+pub mod db;
+mod deciders;
+mod error;
+mod ids;
+mod lease;
+mod ledger;
+mod messages;
+mod parking;
+mod projection;
+pub mod rebuild;
+mod runner;
+mod sql;
+pub mod store;
+mod target;
+mod users;
+pub mod verify;
+
+pub use checkpoint::{Lanes, Positions};
+pub use error::{ProjectionError, Recovery};
+pub use projection::Projection;
+pub use runner::{Flush, Runner};
+pub use target::Target;

@@ -1,0 +1,148 @@
+//! Projection `messages`: conversations, members, what is said, reactions, cursors.
+//!
+//! A batch is folded in memory on top of the few rows that it needs to know, then every table is
+//! written with one statement. A batch of sent messages costs four: read the conversations, `COPY`
+//! the messages, move the conversations and the senders.
+//!
+//! Unread numbers: see `messages.members` in the migrations. `uncounted` is a function of the other
+//! columns and of the messages, so members whose cursor moved are counted anew at the end of the
+//! batch, and all others get the difference.
+
+mod conversations;
+mod cursors;
+mod edits;
+mod fold;
+mod history;
+mod members;
+mod needs;
+mod periods;
+mod reactions;
+mod texts;
+mod uncounted;
+
+use echolog_events::{Body, Event, MessagesEvent, Recorded, Uuid};
+use sqlx::PgConnection;
+
+use self::conversations::Conversations;
+use self::cursors::CursorMoves;
+use self::edits::Edits;
+use self::history::{History, Threads};
+use self::members::Members;
+use self::needs::Needs;
+use self::periods::Periods;
+use self::reactions::Reactions;
+use self::texts::Texts;
+use self::uncounted::Uncounted;
+use crate::{ProjectionError, Target};
+
+/// Conversation and message: an id of a message alone says nothing.
+type MessageKey = (Uuid, Uuid);
+
+/// Conversation and user.
+type MemberKey = (Uuid, Uuid);
+
+/// The statements of projection `messages`.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    conversations: conversations::Statements,
+    members: members::Statements,
+    uncounted: uncounted::Statements,
+    periods: periods::Statements,
+    cursors: cursors::Statements,
+    texts: texts::Statements,
+    edits: edits::Statements,
+    reactions: reactions::Statements,
+    history: history::Statements,
+}
+
+/// What a batch does to the tables.
+#[derive(Default)]
+struct Batch<'a> {
+    conversations: Conversations<'a>,
+    members: Members,
+    uncounted: Uncounted,
+    periods: Periods,
+    cursors: CursorMoves,
+    texts: Texts<'a>,
+    edits: Edits,
+    reactions: Reactions<'a>,
+    history: History,
+    threads: Threads,
+}
+
+impl Messages {
+    pub(crate) fn new(target: &Target) -> Self {
+        Self {
+            conversations: conversations::Statements::new(target),
+            members: members::Statements::new(target),
+            uncounted: uncounted::Statements::new(target),
+            periods: periods::Statements::new(target),
+            cursors: cursors::Statements::new(target),
+            texts: texts::Statements::new(target),
+            edits: edits::Statements::new(target),
+            reactions: reactions::Statements::new(target),
+            history: history::Statements::new(target),
+        }
+    }
+
+    pub(crate) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        events: &[&Recorded],
+    ) -> Result<(), ProjectionError> {
+        let events: Vec<_> = events.iter().filter_map(|event| ours(event)).collect();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.load(connection, Needs::of(&events)).await?;
+        for (recorded, event) in &events {
+            batch.apply(recorded, event)?;
+        }
+        self.store(connection, batch).await
+    }
+
+    async fn load<'a>(
+        &self,
+        connection: &mut PgConnection,
+        needs: Needs,
+    ) -> Result<Batch<'a>, ProjectionError> {
+        Ok(Batch {
+            conversations: self.conversations.load(connection, needs.conversations).await?,
+            members: self.members.load(connection, &needs.members).await?,
+            texts: self.texts.load(connection, &needs.messages).await?,
+            ..Batch::default()
+        })
+    }
+
+    async fn store(
+        &self,
+        connection: &mut PgConnection,
+        mut batch: Batch<'_>,
+    ) -> Result<(), ProjectionError> {
+        self.conversations.insert(connection, &batch.conversations).await?;
+        self.texts.insert(connection, &batch.texts).await?;
+        self.edits.insert(connection, batch.edits).await?;
+        self.history.insert(connection, batch.history, batch.threads).await?;
+        self.cursors.insert(connection, batch.cursors).await?;
+        for (message, change) in self.reactions.write(connection, batch.reactions).await? {
+            batch.texts.count_reactions(message, change);
+        }
+        self.texts.update(connection, &batch.texts).await?;
+        self.members.write(connection, &batch.members).await?;
+        self.periods.write(connection, batch.periods).await?;
+        // After the members: it counts from where their cursors are now.
+        let moved = batch.members.moved();
+        self.uncounted.write(connection, batch.uncounted, &moved).await?;
+        self.conversations.update(connection, &batch.conversations).await
+    }
+}
+
+/// The event, if it is one of this domain.
+fn ours<'a>(event: &&'a Recorded) -> Option<(&'a Recorded, &'a MessagesEvent)> {
+    match &event.body {
+        Body::Known(Event::Messages(known)) => Some((event, known)),
+        Body::Known(Event::Auth(_) | Event::Users(_) | Event::System(_)) | Body::Unreadable(_) => {
+            None
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The list of all projections.
+
+use echolog_events::{Recorded, Stream};
+use sqlx::PgConnection;
+
+use crate::audit::Audit;
+use crate::auth::Auth;
+use crate::deciders::Deciders;
+use crate::ledger::Ledger;
+use crate::messages::Messages;
+use crate::users::Users;
+use crate::{ProjectionError, Target};
+
+/// A named set of tables with its own checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Projection {
+    /// Accounts.
+    Auth,
+    /// Profiles, settings, blocking.
+    Users,
+    /// Conversations, members, messages, reactions.
+    Messages,
+    /// Who changed what.
+    Audit,
+    /// What became of every command.
+    Ledger,
+    /// What decisions remember.
+    Deciders,
+}
+
+impl Projection {
+    /// Every projection.
+    pub const ALL: [Self; 6] =
+        [Self::Auth, Self::Users, Self::Messages, Self::Audit, Self::Ledger, Self::Deciders];
+
+    /// Its name, as in `projection.checkpoints` and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Users => "users",
+            Self::Messages => "messages",
+            Self::Audit => "audit",
+            Self::Ledger => "ledger",
+            Self::Deciders => "deciders",
+        }
+    }
+
+    /// The projection of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|projection| projection.name() == name)
+    }
+
+    /// The schema of its tables.
+    #[must_use]
+    pub fn schema(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Users => "users",
+            Self::Messages => "messages",
+            Self::Audit => "audit",
+            Self::Ledger | Self::Deciders => "projection",
+        }
+    }
+
+    /// Its tables.
+    #[must_use]
+    pub fn tables(self) -> &'static [&'static str] {
+        match self {
+            Self::Auth => &["users"],
+            Self::Users => &["profiles", "settings", "blocked_users", "activity_log"],
+            Self::Messages => &[
+                "conversations",
+                "members",
+                "membership_periods",
+                "messages",
+                "cursor_moves",
+                "message_reactions",
+                "message_edits",
+                "threads",
+                "participant_history",
+            ],
+            Self::Audit => &["record_changes", "auth_events"],
+            Self::Ledger => &["ledger"],
+            Self::Deciders => &["deciders"],
+        }
+    }
+
+    /// The version of the code that folds. Raise it with every change that makes other rows of the
+    /// same events; the tables are then rebuilt with `echolog replay`.
+    #[must_use]
+    pub fn version(self) -> i32 {
+        match self {
+            Self::Auth
+            | Self::Users
+            | Self::Messages
+            | Self::Audit
+            | Self::Ledger
+            | Self::Deciders => 1,
+        }
+    }
+
+    /// Whether a row may come of the events of several partitions, so that one projector has to
+    /// take all of them, in the order of the log: a command may write to several partitions.
+    #[must_use]
+    pub fn is_single_lane(self) -> bool {
+        match self {
+            Self::Ledger => true,
+            Self::Auth | Self::Users | Self::Messages | Self::Audit | Self::Deciders => false,
+        }
+    }
+
+    /// Whether an event of this stream may concern it. Asked for events that cannot be read, whose
+    /// type says nothing; the ledger reads no content.
+    pub(crate) fn concerns(self, stream: Stream) -> bool {
+        match self {
+            Self::Auth => matches!(stream, Stream::User),
+            Self::Users => matches!(stream, Stream::User | Stream::Block),
+            Self::Messages => matches!(stream, Stream::Conversation | Stream::Message),
+            Self::Audit => !matches!(stream, Stream::Claim | Stream::Owner),
+            Self::Ledger => false,
+            Self::Deciders => {
+                matches!(stream, Stream::User | Stream::Block | Stream::Conversation)
+            }
+        }
+    }
+
+    /// Whether an id of this projection can be set aside. Every command has to be found in the
+    /// ledger, so what it cannot take it passes over.
+    pub(crate) fn parks(self) -> bool {
+        match self {
+            Self::Ledger => false,
+            Self::Auth | Self::Users | Self::Messages | Self::Audit | Self::Deciders => true,
+        }
+    }
+}
+
+/// A projection with its statements for one target.
+#[derive(Debug)]
+pub(crate) enum Writer {
+    Auth(Auth),
+    Users(Users),
+    Messages(Box<Messages>),
+    Audit(Audit),
+    Ledger(Ledger),
+    Deciders(Deciders),
+}
+
+impl Writer {
+    /// Builds the statements.
+    pub(crate) fn new(target: &Target) -> Self {
+        match target.projection() {
+            Projection::Auth => Self::Auth(Auth::new(target)),
+            Projection::Users => Self::Users(Users::new(target)),
+            Projection::Messages => Self::Messages(Box::new(Messages::new(target))),
+            Projection::Audit => Self::Audit(Audit::new(target)),
+            Projection::Ledger => Self::Ledger(Ledger::new(target)),
+            Projection::Deciders => Self::Deciders(Deciders::new(target)),
+        }
+    }
+
+    /// Folds events, in the order of the log, into the tables. The caller commits.
+    pub(crate) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        events: &[&Recorded],
+    ) -> Result<(), ProjectionError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Self::Auth(auth) => auth.write(connection, events).await,
+            Self::Users(users) => users.write(connection, events).await,
+            Self::Messages(messages) => messages.write(connection, events).await,
+            Self::Audit(audit) => audit.write(connection, events).await,
+            Self::Ledger(ledger) => ledger.write(connection, events).await,
+            Self::Deciders(deciders) => deciders.write(connection, events).await,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Real servers for tests: one nats-server and one PostgreSQL per test process, a tenant per test.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use echolog::client::{Client, Request};
+use echolog::clock;
+use echolog::config::Config;
+use echolog::handler::RateLimit;
+use echolog::roles::{Roles, Running};
+use echolog::supervise::{
+    Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
+};
+use echolog_commands::{ErrorCode, Outcome, Status};
+use echolog_events::Uuid;
+use echolog_nats::{Bus, EventLog, Provision, ProvisionOptions};
+use echolog_projectors::db::Database;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+/// All tests of a process share one runtime: the servers live as long as it does.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the async runtime starts")
+});
+
+static SERVERS: OnceCell<Servers> = OnceCell::const_new();
+
+/// Runs a test.
+///
+/// # Panics
+/// If the test fails.
+pub fn run(test: impl Future<Output = anyhow::Result<()>>) {
+    if let Err(error) = RUNTIME.block_on(test) {
+        panic!("{error:?}");
+    }
+}
+
+/// The servers of this test process. They end with it.
+#[derive(Debug)]
+pub struct Servers {
+    nats: Nats,
+    postgres: Postgres,
+    _directory: tempfile::TempDir,
+}
+
+impl Servers {
+    async fn get() -> anyhow::Result<&'static Self> {
+        SERVERS.get_or_try_init(Self::start).await
+    }
+
+    async fn start() -> anyhow::Result<Self> {
+        let binaries = Binaries::find()?;
+        let directory = tempfile::Builder::new().prefix("echolog-test-").tempdir()?;
+        // PostgreSQL runs under another user where we are root.
+        std::fs::set_permissions(
+            directory.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )?;
+        let nats_options = NatsOptions {
+            sync: false,
+            auth: NatsAuth::User(Credential::new("echolog", "test")),
+            ..NatsOptions::default()
+        };
+        let mut postgres_options = PostgresOptions::new(Credential::new("echolog_owner", "test"));
+        postgres_options.fsync = false;
+        let (nats_dir, pg_dir) = (directory.path().join("nats"), directory.path().join("pg"));
+        let (nats, postgres) = tokio::try_join!(
+            Nats::start(&binaries, &nats_dir, nats_options),
+            Postgres::start(&binaries, &pg_dir, postgres_options),
+        )?;
+        Ok(Self { nats, postgres, _directory: directory })
+    }
+}
+
+/// A tenant of its own, with its workers.
+#[derive(Debug)]
+pub struct Tenant {
+    /// How to reach it.
+    pub config: Config,
+    /// Sends commands.
+    pub client: Client,
+    /// Reads tables.
+    pub database: Database,
+    /// The connection.
+    pub bus: Bus,
+    workers: Vec<Running>,
+}
+
+impl Tenant {
+    /// A new tenant with one process that runs all workers.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn start() -> anyhow::Result<Self> {
+        let mut tenant = Self::without_workers().await?;
+        tenant.add(Roles::ALL).await?;
+        Ok(tenant)
+    }
+
+    /// A new tenant that nobody works for yet.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn without_workers() -> anyhow::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let servers = Servers::get().await?;
+        let tenant = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let config = Config {
+            database_url: Some(servers.postgres.url(&format!("echolog_{tenant}"))),
+            tenant,
+            nats_url: servers.nats.url(),
+            nats_creds: None,
+            database_max_connections: 12,
+            database_connection_timeout: 20,
+            metrics_addr: "127.0.0.1:0".parse()?,
+            log: "info".to_owned(),
+            master_key: Some("a master key for tests, long enough".to_owned()),
+        };
+        let database = config.database_or_create().await?;
+        database.migrate().await?;
+        let bus = config.bus("test").await?;
+        Provision::tenant(&bus, &config.names()?, &ProvisionOptions::default()).await?;
+        let client = Client::connect(bus.clone(), config.names()?).await?;
+        Ok(Self { config, client, database, bus, workers: Vec::new() })
+    }
+
+    /// Starts one more process' worth of workers.
+    ///
+    /// # Errors
+    /// What they cannot start without.
+    pub async fn add(&mut self, roles: Roles) -> anyhow::Result<()> {
+        let unlimited = RateLimit { per_second: 0.0, burst: 0.0 };
+        self.workers.push(Running::start(&self.config, roles, unlimited).await?);
+        Ok(())
+    }
+
+    /// Stops the workers that were started first.
+    ///
+    /// # Errors
+    /// Why one of them failed.
+    pub async fn stop_first(&mut self) -> anyhow::Result<()> {
+        self.workers.remove(0).stop().await
+    }
+
+    /// The address of the first process's metrics.
+    ///
+    /// # Panics
+    /// If there is no process.
+    #[must_use]
+    pub fn metrics_url(&self) -> String {
+        format!("http://{}/metrics", self.workers[0].metrics_addr)
+    }
+
+    /// The log.
+    ///
+    /// # Errors
+    /// A tenant with a bad name.
+    pub fn log(&self) -> anyhow::Result<EventLog> {
+        Ok(EventLog::new(self.bus.clone(), self.config.names()?))
+    }
+
+    /// Sends a command and returns its outcome, whatever it is, once the tables show it.
+    ///
+    /// # Errors
+    /// No outcome.
+    pub async fn send(
+        &self,
+        actor: impl ToString,
+        name: &str,
+        target: impl ToString,
+        body: Value,
+    ) -> anyhow::Result<Outcome> {
+        let request = Request::new(actor, name, target, body).projected();
+        Ok(self.client.send(&request).await?)
+    }
+
+    /// Sends a command that has to be accepted.
+    ///
+    /// # Errors
+    /// Any other outcome.
+    pub async fn accept(
+        &self,
+        actor: impl ToString,
+        name: &str,
+        target: impl ToString,
+        body: Value,
+    ) -> anyhow::Result<Outcome> {
+        let outcome = self.send(actor, name, target, body).await?;
+        anyhow::ensure!(outcome.status == Status::Accepted, "{name}: {outcome:?}");
+        anyhow::ensure!(outcome.seq.is_none() || outcome.projected == Some(true), "{outcome:?}");
+        Ok(outcome)
+    }
+
+    /// Sends a command that has to be refused with this code.
+    ///
+    /// # Errors
+    /// Any other outcome.
+    pub async fn refuse(
+        &self,
+        code: ErrorCode,
+        actor: impl ToString,
+        name: &str,
+        target: impl ToString,
+        body: Value,
+    ) -> anyhow::Result<Outcome> {
+        let outcome = self.send(actor, name, target, body).await?;
+        let error = outcome.error.as_ref().with_context(|| format!("{name} was not refused"))?;
+        anyhow::ensure!(error.code == code, "{name}: {error:?} instead of {code:?}");
+        anyhow::ensure!(outcome.seq.is_none() && outcome.events.is_empty(), "{outcome:?}");
+        Ok(outcome)
+    }
+
+    /// Registers a user and returns the id.
+    ///
+    /// # Errors
+    /// A name that is taken.
+    pub async fn user(&self, username: &str) -> anyhow::Result<Uuid> {
+        let id = clock::new_id();
+        self.accept("anon-test", "auth.register_user", id, json!({ "username": username })).await?;
+        Ok(id)
+    }
+
+    /// Creates a group and returns its id; the first member is the owner.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub async fn group(&self, members: &[Uuid]) -> anyhow::Result<Uuid> {
+        let id = clock::new_id();
+        let body = json!({ "conversation_type": "group", "title": "a group", "member_user_ids": members[1..] });
+        self.accept(members[0], "messages.create_conversation", id, body).await?;
+        Ok(id)
+    }
+
+    /// Sends a text and returns the message's id.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub async fn say(&self, conversation: Uuid, sender: Uuid, text: &str) -> anyhow::Result<Uuid> {
+        let id = clock::new_id();
+        let body = json!({ "message_id": id, "content": text });
+        self.accept(sender, "messages.send_message", conversation, body).await?;
+        Ok(id)
+    }
+
+    /// The rows of a query, as text; NULL is empty.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn rows(&self, sql: &str) -> anyhow::Result<Vec<Vec<String>>> {
+        Ok(self.database.text_table(sql).await?.rows)
+    }
+
+    /// The one value of a query, as text.
+    ///
+    /// # Errors
+    /// What PostgreSQL says, and anything but one row.
+    pub async fn value(&self, sql: &str) -> anyhow::Result<String> {
+        let mut rows = self.rows(sql).await?;
+        anyhow::ensure!(rows.len() == 1, "{} rows: {sql}", rows.len());
+        rows.remove(0).into_iter().next().context("a row has a column")
+    }
+}
+
+/// Waits until a condition holds.
+///
+/// # Errors
+/// It does not hold within 20 seconds, or cannot be told.
+pub async fn eventually<F, T>(what: &str, mut condition: F) -> anyhow::Result<()>
+where
+    F: FnMut() -> T,
+    T: Future<Output = anyhow::Result<bool>>,
+{
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !condition().await? {
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "not within 20 s: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// The root of the checkout.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
