@@ -86,7 +86,9 @@ pub enum ClientError {
     #[error(transparent)]
     Bus(#[from] BusError),
     /// Nobody answered.
-    #[error("no outcome within {0:?}: is a handler running for this tenant (`echolog serve`)? The command may still be handled; send it again with `--id {1}`")]
+    #[error(
+        "no outcome within {0:?}: is a handler running for this tenant (`echolog serve`)? The command may still be handled; send it again with `--id {1}`"
+    )]
     Silence(Duration, Uuid),
     /// Something answered that is no outcome.
     #[error("the answer is no outcome: {0}")]
@@ -131,7 +133,7 @@ impl Client {
         request
             .content_type
             .decode_outcome(&answer)
-            .map_err(|error| ClientError::Unreadable(error.to_string()))
+            .map_err(|rejection| ClientError::Unreadable(rejection.message))
     }
 
     async fn publish(&self, request: &Request) -> Result<Bytes, ClientError> {
@@ -176,9 +178,8 @@ impl Client {
 async fn listen(mut outcomes: Subscriber, waiting: Waiting) {
     while let Some(message) = outcomes.next().await {
         let id = message.subject.rsplit('.').next().and_then(|id| Uuid::try_parse(id).ok());
-        let waiter = id.and_then(|id| {
-            waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
-        });
+        let waiter =
+            id.and_then(|id| waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id));
         if let Some(waiter) = waiter {
             // Whoever waited may have given up.
             let _ = waiter.send(message.payload);

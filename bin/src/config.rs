@@ -17,7 +17,13 @@ pub struct Config {
     #[arg(long, default_value = "main", global = true)]
     pub tenant: String,
     /// NATS servers, comma separated, with credentials: nats://user:password@host:4222
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        env = "NATS_URL",
+        default_value = "nats://127.0.0.1:4222",
+        hide_env_values = true,
+        global = true
+    )]
     pub nats_url: String,
     /// A NATS credentials file.
     #[arg(long, env = "NATS_CREDS", global = true)]
@@ -69,15 +75,26 @@ impl Config {
     /// # Errors
     /// No address, no connection, or a server that is too old.
     pub async fn database(&self) -> anyhow::Result<Database> {
+        Ok(Database::connect(&self.database_options()?).await?)
+    }
+
+    /// Connects to PostgreSQL; creates the database where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::database`].
+    pub async fn database_or_create(&self) -> anyhow::Result<Database> {
+        Ok(Database::connect_or_create(&self.database_options()?).await?)
+    }
+
+    fn database_options(&self) -> anyhow::Result<DatabaseOptions> {
         let url = self.database_url.as_deref().context(
             "DATABASE_URL is not set: give the tenant's database, such as postgres://user:password@host/echolog_{tenant}",
         )?;
-        let options = DatabaseOptions {
+        Ok(DatabaseOptions {
             url: url.replace("{tenant}", &self.tenant),
             max_connections: self.database_max_connections,
             connect_timeout: std::time::Duration::from_secs(self.database_connection_timeout),
-        };
-        Ok(Database::connect(&options).await?)
+        })
     }
 
     /// The rules of the tenant.
@@ -86,10 +103,14 @@ impl Config {
     /// No master key, or one that is too short.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let Some(master) = &self.master_key else {
-            bail!("ECHOLOG_MASTER_KEY is not set: make one with `openssl rand -hex 32` and keep it for ever");
+            bail!(
+                "ECHOLOG_MASTER_KEY is not set: make one with `openssl rand -hex 32` and keep it for ever"
+            );
         };
         if master.len() < 32 {
-            bail!("ECHOLOG_MASTER_KEY is shorter than 32 characters: make one with `openssl rand -hex 32`");
+            bail!(
+                "ECHOLOG_MASTER_KEY is shorter than 32 characters: make one with `openssl rand -hex 32`"
+            );
         }
         let mut key = Hmac::<Sha256>::new_from_slice(master.as_bytes())?;
         key.update(b"claims\0");

@@ -56,7 +56,11 @@ pub async fn serve(
     Ok(address)
 }
 
-fn answer(request: &Request<Incoming>, registry: &Registry, ready: &Readiness) -> Response<Full<Bytes>> {
+fn answer(
+    request: &Request<Incoming>,
+    registry: &Registry,
+    ready: &Readiness,
+) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }

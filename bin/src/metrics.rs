@@ -89,16 +89,15 @@ impl Metrics {
                 "command_seconds",
                 "Time from the broker's receipt of a command to its outcome.",
             )?,
-            append_seconds: declare.histogram("append_seconds", "Time of one append to the log.")?,
+            append_seconds: declare
+                .histogram("append_seconds", "Time of one append to the log.")?,
             events_appended: declare.counters(
                 "events_appended_total",
                 "Events appended to the log.",
                 &["type"],
             )?,
-            append_conflicts: declare.counter(
-                "append_conflicts_total",
-                "Appends that a fence or a claim stopped.",
-            )?,
+            append_conflicts: declare
+                .counter("append_conflicts_total", "Appends that a fence or a claim stopped.")?,
             owned_partitions: declare
                 .gauge("owned_partitions", "Partitions that this process decides.")?,
             tail_events: declare.gauge(
@@ -144,10 +143,8 @@ impl Metrics {
             )?,
         };
         let process = ProcessMetrics {
-            nats_reconnects: declare.counter(
-                "nats_reconnects_total",
-                "Connections to NATS that were made again.",
-            )?,
+            nats_reconnects: declare
+                .counter("nats_reconnects_total", "Connections to NATS that were made again.")?,
             db_pool_connections: declare.gauges(
                 "db_pool_connections",
                 "Connections to PostgreSQL by state.",
@@ -155,6 +152,21 @@ impl Metrics {
             )?,
         };
         Ok(Self { registry, handler, projector, process })
+    }
+
+    /// Makes every metric with labels appear once, so that it can be listed.
+    pub fn touch(&self) {
+        let Self { handler, projector, process, .. } = self;
+        let _ = handler.commands.with_label_values(&["", "", "", ""]);
+        let _ = handler.events_appended.with_label_values(&[""]);
+        let _ = projector.lag_events.with_label_values(&["", ""]);
+        for gauge in [&projector.lag_seconds, &projector.parked_keys, &projector.replay_progress] {
+            let _ = gauge.with_label_values(&[""]);
+        }
+        let _ = projector.events.with_label_values(&[""]);
+        let _ = projector.flush_seconds.with_label_values(&[""]);
+        let _ = projector.batch_events.with_label_values(&[""]);
+        let _ = process.db_pool_connections.with_label_values(&[""]);
     }
 }
 
@@ -173,7 +185,12 @@ impl Declare<'_> {
         self.keep(IntCounter::new(name, help)?)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
         self.keep(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 

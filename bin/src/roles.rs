@@ -84,7 +84,7 @@ impl Running {
             let handler = Handler {
                 bus,
                 names,
-                store: Store::new(database),
+                store: Store::new(&database),
                 settings: Arc::new(config.settings()?),
                 rate_limit,
                 metrics: metrics.handler.clone(),
@@ -133,10 +133,10 @@ async fn serve_metrics(
     let (bus, database, process) = (bus.clone(), database.clone(), metrics.process.clone());
     let before_scrape = move || {
         process.nats_reconnects.inc_by(bus.reconnects() - process.nats_reconnects.get());
-        let (size, idle) = database.connections();
+        let (size, idle) = database.pool_size();
         let gauge = &process.db_pool_connections;
         gauge.with_label_values(&["idle"]).set(idle as f64);
-        gauge.with_label_values(&["used"]).set(size.saturating_sub(idle) as f64);
+        gauge.with_label_values(&["used"]).set(f64::from(size) - idle as f64);
         if bus.is_connected() { Ok(()) } else { Err("no connection to NATS".to_owned()) }
     };
     http::serve(config.metrics_addr, metrics.registry.clone(), Arc::new(before_scrape))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::{Client, Event, HeaderMap, jetstream};
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 /// The oldest server that keeps what we promise: before it, an atomic batch was not one fsync.
@@ -103,6 +104,10 @@ impl Bus {
                 }
                 std::future::ready(())
             });
+        // The client library leaves the credentials of an address alone.
+        if let Some((user, password)) = servers.first().and_then(credentials) {
+            connect = connect.user_and_password(user, password);
+        }
         if let Some(path) = &options.credentials {
             connect = connect
                 .credentials_file(path)
@@ -199,6 +204,12 @@ impl Bus {
     pub async fn flush(&self) -> Result<(), BusError> {
         self.client.flush().await.map_err(BusError::request)
     }
+}
+
+/// The user and password of an address.
+fn credentials(server: &async_nats::ServerAddr) -> Option<(String, String)> {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((decode(server.username()?), decode(server.password().unwrap_or_default())))
 }
 
 /// An address without its credentials, for messages.

@@ -50,7 +50,11 @@ impl Rows {
     }
 
     /// Sends the rows with a `COPY … FROM STDIN BINARY`. No rows: no statement.
-    pub(crate) async fn send(mut self, connection: &mut PgConnection, sql: &Sql) -> sqlx::Result<()> {
+    pub(crate) async fn send(
+        mut self,
+        connection: &mut PgConnection,
+        sql: &Sql,
+    ) -> sqlx::Result<()> {
         if self.count == 0 {
             return Ok(());
         }

@@ -30,6 +30,14 @@ pub enum ProjectionError {
     /// A stored state that this build cannot read.
     #[error(transparent)]
     State(#[from] UnreadableState),
+    /// A stored ownership that this build cannot read.
+    #[error(
+        "the stored ownership of a partition cannot be read ({0}); rebuild it with `echolog replay deciders`"
+    )]
+    Owner(String),
+    /// A projection whose rows come of several partitions was to be run for some of them.
+    #[error("projection {0} needs all partitions in one projector")]
+    Divided(&'static str),
     /// PostgreSQL, or the way to it.
     #[error("PostgreSQL: {0}")]
     Database(#[source] sqlx::Error),
@@ -56,7 +64,11 @@ impl ProjectionError {
     #[must_use]
     pub fn recovery(&self) -> Recovery {
         match self {
-            Self::Data { .. } | Self::OtherFold { .. } | Self::State(_) => Recovery::Stop,
+            Self::Data { .. }
+            | Self::OtherFold { .. }
+            | Self::State(_)
+            | Self::Owner(_)
+            | Self::Divided(_) => Recovery::Stop,
             Self::Fenced(_) => Recovery::Restart,
             Self::Database(sqlx::Error::Database(error)) => match error.code().as_deref() {
                 // The server ends this connection: shut down, or told to by an administrator.

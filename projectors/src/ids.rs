@@ -12,9 +12,23 @@ pub(crate) fn of_event(event: Uuid, ordinal: u8) -> Uuid {
     Uuid::new_v5(&event, &[ordinal])
 }
 
-/// The id of a row that its key names: whoever knows the key knows the id, so the audit can name
-/// the row without having seen it.
-pub(crate) fn of_key(table: &str, key: &[&dyn Display]) -> Uuid {
+/// The id of a row of `users.blocked_users`. A row that its key names has an id that its key names:
+/// so the audit, too, can name it without having seen it.
+pub(crate) fn blocked_user(user: Uuid, blocked: Uuid) -> Uuid {
+    of_key("users.blocked_users", &[&user, &blocked])
+}
+
+/// The id of a row of `messages.members`.
+pub(crate) fn member(conversation: Uuid, user: Uuid) -> Uuid {
+    of_key("messages.members", &[&conversation, &user])
+}
+
+/// The id of a row of `messages.message_reactions`.
+pub(crate) fn reaction(conversation: Uuid, message: Uuid, user: Uuid, emoji: &str) -> Uuid {
+    of_key("messages.message_reactions", &[&conversation, &message, &user, &emoji])
+}
+
+fn of_key(table: &str, key: &[&dyn Display]) -> Uuid {
     let mut name = table.to_owned();
     for part in key {
         name.push('\n');

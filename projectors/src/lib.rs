@@ -19,6 +19,7 @@ mod error;
 mod ids;
 mod lease;
 mod ledger;
+mod look;
 mod messages;
 mod parking;
 mod projection;
@@ -30,8 +31,9 @@ mod target;
 mod users;
 pub mod verify;
 
-pub use checkpoint::{Lanes, Positions};
+pub use checkpoint::Positions;
 pub use error::{ProjectionError, Recovery};
+pub use look::TextTable;
 pub use projection::Projection;
 pub use runner::{Flush, Runner};
 pub use target::Target;

@@ -160,13 +160,15 @@ impl Writer {
         }
     }
 
-    /// Folds events, in the order of the log, into the tables. The caller commits.
+    /// Folds events, in the order of the log, into the tables. The caller commits. `parked` are
+    /// those of the same batch whose content is set aside.
     pub(crate) async fn write(
         &self,
         connection: &mut PgConnection,
         events: &[&Recorded],
+        parked: &[&Recorded],
     ) -> Result<(), ProjectionError> {
-        if events.is_empty() {
+        if events.is_empty() && parked.is_empty() {
             return Ok(());
         }
         match self {
@@ -175,7 +177,7 @@ impl Writer {
             Self::Messages(messages) => messages.write(connection, events).await,
             Self::Audit(audit) => audit.write(connection, events).await,
             Self::Ledger(ledger) => ledger.write(connection, events).await,
-            Self::Deciders(deciders) => deciders.write(connection, events).await,
+            Self::Deciders(deciders) => deciders.write(connection, events, parked).await,
         }
     }
 }

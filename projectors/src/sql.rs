@@ -37,6 +37,6 @@ impl Sql {
 }
 
 /// One column of rows, as a parameter for `UNNEST`.
-pub(crate) fn column<R, V>(rows: &[R], value: impl Fn(&R) -> V) -> Vec<V> {
+pub(crate) fn column<'a, R, V>(rows: &'a [R], value: impl Fn(&'a R) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }

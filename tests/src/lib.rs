@@ -147,7 +147,15 @@ impl Tenant {
     /// # Errors
     /// Why one of them failed.
     pub async fn stop_first(&mut self) -> anyhow::Result<()> {
-        self.workers.remove(0).stop().await
+        self.stop_at(0).await
+    }
+
+    /// Stops a process, counted from the one that was started first.
+    ///
+    /// # Errors
+    /// Why one of its workers failed.
+    pub async fn stop_at(&mut self, index: usize) -> anyhow::Result<()> {
+        self.workers.remove(index).stop().await
     }
 
     /// The address of the first process's metrics.
@@ -165,6 +173,16 @@ impl Tenant {
     /// A tenant with a bad name.
     pub fn log(&self) -> anyhow::Result<EventLog> {
         Ok(EventLog::new(self.bus.clone(), self.config.names()?))
+    }
+
+    /// JetStream, as the client library has it: for looks behind the scenes.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn jetstream(&self) -> anyhow::Result<async_nats::jetstream::Context> {
+        let credentials =
+            async_nats::ConnectOptions::with_user_and_password("echolog".into(), "test".into());
+        Ok(async_nats::jetstream::new(credentials.connect(&self.config.nats_url).await?))
     }
 
     /// Sends a command and returns its outcome, whatever it is, once the tables show it.

@@ -21,16 +21,39 @@ fn register_user() {
         );
         assert!(outcome.version < outcome.seq, "the account's own event comes first");
         let row = t.rows(&format!("SELECT username, email, phone_number, user_type, role, account_status, password_hash FROM auth.users WHERE id = '{ada}'")).await?;
-        assert_eq!(row, [["Ada", "ada@example.org", "+442071838750", "mobile", "user", "active", ""]]);
-        let name = t.value(&format!("SELECT display_name FROM users.profiles WHERE user_id = '{ada}'")).await?;
+        assert_eq!(
+            row,
+            [["Ada", "ada@example.org", "+442071838750", "mobile", "user", "active", ""]]
+        );
+        let name = t
+            .value(&format!("SELECT display_name FROM users.profiles WHERE user_id = '{ada}'"))
+            .await?;
         assert_eq!(name, "Ada Lovelace");
 
-        for (field, value) in [("username", "ADA"), ("email", "ada@example.ORG"), ("phone_number", "+442071838750")] {
-            let outcome = t.refuse(ErrorCode::AlreadyExists, "anon-2", "auth.register_user", clock::new_id(), json!({ field: value })).await?;
+        for (field, value) in
+            [("username", "ADA"), ("email", "ada@example.ORG"), ("phone_number", "+442071838750")]
+        {
+            let outcome = t
+                .refuse(
+                    ErrorCode::AlreadyExists,
+                    "anon-2",
+                    "auth.register_user",
+                    clock::new_id(),
+                    json!({ field: value }),
+                )
+                .await?;
             assert_eq!(outcome.error.and_then(|error| error.field).as_deref(), Some(field));
         }
-        t.refuse(ErrorCode::Invalid, "anon-2", "auth.register_user", clock::new_id(), json!({})).await?;
-        t.refuse(ErrorCode::Invalid, "anon-2", "auth.register_user", "not-a-uuid", json!({ "username": "bob" })).await?;
+        t.refuse(ErrorCode::Invalid, "anon-2", "auth.register_user", clock::new_id(), json!({}))
+            .await?;
+        t.refuse(
+            ErrorCode::Invalid,
+            "anon-2",
+            "auth.register_user",
+            "not-a-uuid",
+            json!({ "username": "bob" }),
+        )
+        .await?;
         Ok(())
     });
 }
@@ -42,7 +65,8 @@ fn register_user_with_a_password() {
         let id = clock::new_id();
         let body = json!({ "username": "carol", "password": "correct horse battery staple" });
         t.accept("anon-1", "auth.register_user", id, body).await?;
-        let hash = t.value(&format!("SELECT password_hash FROM auth.users WHERE id = '{id}'")).await?;
+        let hash =
+            t.value(&format!("SELECT password_hash FROM auth.users WHERE id = '{id}'")).await?;
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         let audited = t.value(&format!("SELECT new_data->>'password_hash' FROM audit.record_changes WHERE record_id = '{id}' AND table_name = 'users'")).await?;
         assert_eq!(audited, "[redacted]");
@@ -64,10 +88,26 @@ fn update_profile() {
         let logged = t.value(&format!("SELECT count(*) FROM users.activity_log WHERE user_id = '{ada}' AND field_name = 'display_name'")).await?;
         assert_eq!(logged, "1");
         let bob = t.user("bob").await?;
-        t.refuse(ErrorCode::Forbidden, bob, "users.update_profile", ada, json!({ "bio": "x" })).await?;
-        t.refuse(ErrorCode::Invalid, ada, "users.update_profile", ada, json!({ "timezone": "Mars/Olympus" })).await?;
-        t.refuse(ErrorCode::Invalid, ada, "users.update_profile", ada, json!({ "biography": "x" })).await?;
-        t.refuse(ErrorCode::Unauthenticated, "anon-1", "users.update_profile", ada, json!({ "bio": "x" })).await?;
+        t.refuse(ErrorCode::Forbidden, bob, "users.update_profile", ada, json!({ "bio": "x" }))
+            .await?;
+        t.refuse(
+            ErrorCode::Invalid,
+            ada,
+            "users.update_profile",
+            ada,
+            json!({ "timezone": "Mars/Olympus" }),
+        )
+        .await?;
+        t.refuse(ErrorCode::Invalid, ada, "users.update_profile", ada, json!({ "biography": "x" }))
+            .await?;
+        t.refuse(
+            ErrorCode::Unauthenticated,
+            "anon-1",
+            "users.update_profile",
+            ada,
+            json!({ "bio": "x" }),
+        )
+        .await?;
         Ok(())
     });
 }
@@ -78,9 +118,16 @@ fn block_and_unblock_user() {
         let t = Tenant::start().await?;
         let (ada, bob) = (t.user("ada").await?, t.user("bob").await?);
         let chat = clock::new_id();
-        t.accept(ada, "messages.create_conversation", chat, json!({ "conversation_type": "direct", "member_user_ids": [bob] })).await?;
+        t.accept(
+            ada,
+            "messages.create_conversation",
+            chat,
+            json!({ "conversation_type": "direct", "member_user_ids": [bob] }),
+        )
+        .await?;
         t.accept(bob, "users.block_user", bob, json!({ "user_id": ada, "reason": "spam" })).await?;
-        let rows = t.rows("SELECT user_id, blocked_user_id, reason FROM users.blocked_users").await?;
+        let rows =
+            t.rows("SELECT user_id, blocked_user_id, reason FROM users.blocked_users").await?;
         assert_eq!(rows, [[bob.to_string(), ada.to_string(), "spam".to_owned()]]);
         let message = json!({ "message_id": clock::new_id(), "content": "hello?" });
         t.refuse(ErrorCode::Forbidden, ada, "messages.send_message", chat, message.clone()).await?;
@@ -89,8 +136,16 @@ fn block_and_unblock_user() {
         t.accept(bob, "users.unblock_user", bob, json!({ "user_id": ada })).await?;
         assert_eq!(t.value("SELECT count(*) FROM users.blocked_users").await?, "0");
         t.accept(ada, "messages.send_message", chat, message).await?;
-        t.refuse(ErrorCode::Invalid, ada, "users.block_user", ada, json!({ "user_id": ada })).await?;
-        t.refuse(ErrorCode::NotFound, ada, "users.block_user", ada, json!({ "user_id": clock::new_id() })).await?;
+        t.refuse(ErrorCode::Invalid, ada, "users.block_user", ada, json!({ "user_id": ada }))
+            .await?;
+        t.refuse(
+            ErrorCode::NotFound,
+            ada,
+            "users.block_user",
+            ada,
+            json!({ "user_id": clock::new_id() }),
+        )
+        .await?;
         Ok(())
     });
 }
@@ -103,7 +158,15 @@ fn create_conversation() {
         let chat = clock::new_id();
         let direct = json!({ "conversation_type": "direct", "member_user_ids": [bob] });
         t.accept(ada, "messages.create_conversation", chat, direct.clone()).await?;
-        let second = t.refuse(ErrorCode::AlreadyExists, bob, "messages.create_conversation", clock::new_id(), json!({ "conversation_type": "direct", "member_user_ids": [ada] })).await?;
+        let second = t
+            .refuse(
+                ErrorCode::AlreadyExists,
+                bob,
+                "messages.create_conversation",
+                clock::new_id(),
+                json!({ "conversation_type": "direct", "member_user_ids": [ada] }),
+            )
+            .await?;
         assert_eq!(second.data, Some(json!({ "conversation_id": chat })));
         for kind in ["group", "channel", "broadcast"] {
             let id = clock::new_id();
@@ -112,9 +175,30 @@ fn create_conversation() {
             let row = t.rows(&format!("SELECT conversation_type, title, description, is_public, owner_user_id, member_count FROM messages.conversations WHERE id = '{id}'")).await?;
             assert_eq!(row, [[kind, kind, "d", "true", &ada.to_string(), "2"]]);
         }
-        t.refuse(ErrorCode::Invalid, ada, "messages.create_conversation", clock::new_id(), json!({ "conversation_type": "group", "member_user_ids": [bob] })).await?;
-        t.refuse(ErrorCode::Invalid, ada, "messages.create_conversation", clock::new_id(), json!({ "conversation_type": "party", "member_user_ids": [bob] })).await?;
-        t.refuse(ErrorCode::NotFound, ada, "messages.create_conversation", clock::new_id(), json!({ "conversation_type": "direct", "member_user_ids": [clock::new_id()] })).await?;
+        t.refuse(
+            ErrorCode::Invalid,
+            ada,
+            "messages.create_conversation",
+            clock::new_id(),
+            json!({ "conversation_type": "group", "member_user_ids": [bob] }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::Invalid,
+            ada,
+            "messages.create_conversation",
+            clock::new_id(),
+            json!({ "conversation_type": "party", "member_user_ids": [bob] }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::NotFound,
+            ada,
+            "messages.create_conversation",
+            clock::new_id(),
+            json!({ "conversation_type": "direct", "member_user_ids": [clock::new_id()] }),
+        )
+        .await?;
         Ok(())
     });
 }
@@ -125,11 +209,35 @@ fn update_conversation() {
         let t = Tenant::start().await?;
         let (ada, bob) = (t.user("ada").await?, t.user("bob").await?);
         let group = t.group(&[ada, bob]).await?;
-        t.accept(ada, "messages.update_conversation", group, json!({ "title": "renamed", "description": "all about it" })).await?;
-        let row = t.rows(&format!("SELECT title, description FROM messages.conversations WHERE id = '{group}'")).await?;
+        t.accept(
+            ada,
+            "messages.update_conversation",
+            group,
+            json!({ "title": "renamed", "description": "all about it" }),
+        )
+        .await?;
+        let row = t
+            .rows(&format!(
+                "SELECT title, description FROM messages.conversations WHERE id = '{group}'"
+            ))
+            .await?;
         assert_eq!(row, [["renamed", "all about it"]]);
-        t.refuse(ErrorCode::Forbidden, bob, "messages.update_conversation", group, json!({ "title": "mine" })).await?;
-        t.refuse(ErrorCode::NotFound, ada, "messages.update_conversation", clock::new_id(), json!({ "title": "x" })).await?;
+        t.refuse(
+            ErrorCode::Forbidden,
+            bob,
+            "messages.update_conversation",
+            group,
+            json!({ "title": "mine" }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::NotFound,
+            ada,
+            "messages.update_conversation",
+            clock::new_id(),
+            json!({ "title": "x" }),
+        )
+        .await?;
         Ok(())
     });
 }
@@ -143,18 +251,46 @@ fn add_remove_and_leave() {
         let members = || async {
             t.value(&format!("SELECT string_agg(p.username, ' ' ORDER BY p.username) FROM messages.conversation_participants c JOIN users.profiles p USING (user_id) WHERE conversation_id = '{group}' AND is_active")).await
         };
-        t.refuse(ErrorCode::Forbidden, bob, "messages.add_members", group, json!({ "user_ids": [eve] })).await?;
+        t.refuse(
+            ErrorCode::Forbidden,
+            bob,
+            "messages.add_members",
+            group,
+            json!({ "user_ids": [eve] }),
+        )
+        .await?;
         t.accept(ada, "messages.add_members", group, json!({ "user_ids": [eve] })).await?;
         assert_eq!(members().await?, "ada bob eve");
-        let again = t.accept(ada, "messages.add_members", group, json!({ "user_ids": [eve] })).await?;
+        let again =
+            t.accept(ada, "messages.add_members", group, json!({ "user_ids": [eve] })).await?;
         assert_eq!(again.seq, None);
-        t.refuse(ErrorCode::Forbidden, eve, "messages.remove_member", group, json!({ "user_id": bob })).await?;
+        t.refuse(
+            ErrorCode::Forbidden,
+            eve,
+            "messages.remove_member",
+            group,
+            json!({ "user_id": bob }),
+        )
+        .await?;
         t.accept(ada, "messages.remove_member", group, json!({ "user_id": eve })).await?;
-        t.refuse(ErrorCode::Forbidden, eve, "messages.send_message", group, json!({ "message_id": clock::new_id(), "content": "x" })).await?;
+        t.refuse(
+            ErrorCode::Forbidden,
+            eve,
+            "messages.send_message",
+            group,
+            json!({ "message_id": clock::new_id(), "content": "x" }),
+        )
+        .await?;
         t.refuse(ErrorCode::Conflict, ada, "messages.leave_conversation", group, json!({})).await?;
         t.accept(bob, "messages.leave_conversation", group, json!({})).await?;
         assert_eq!(members().await?, "ada");
-        assert_eq!(t.value(&format!("SELECT member_count FROM messages.conversations WHERE id = '{group}'")).await?, "1");
+        assert_eq!(
+            t.value(&format!(
+                "SELECT member_count FROM messages.conversations WHERE id = '{group}'"
+            ))
+            .await?,
+            "1"
+        );
         Ok(())
     });
 }
@@ -165,12 +301,32 @@ fn change_role() {
         let t = Tenant::start().await?;
         let (ada, bob) = (t.user("ada").await?, t.user("bob").await?);
         let group = t.group(&[ada, bob]).await?;
-        t.refuse(ErrorCode::Forbidden, bob, "messages.change_role", group, json!({ "user_id": ada, "role": "member" })).await?;
-        t.accept(ada, "messages.change_role", group, json!({ "user_id": bob, "role": "moderator" })).await?;
-        t.accept(ada, "messages.change_role", group, json!({ "user_id": bob, "role": "owner" })).await?;
+        t.refuse(
+            ErrorCode::Forbidden,
+            bob,
+            "messages.change_role",
+            group,
+            json!({ "user_id": ada, "role": "member" }),
+        )
+        .await?;
+        t.accept(
+            ada,
+            "messages.change_role",
+            group,
+            json!({ "user_id": bob, "role": "moderator" }),
+        )
+        .await?;
+        t.accept(ada, "messages.change_role", group, json!({ "user_id": bob, "role": "owner" }))
+            .await?;
         let roles = t.rows(&format!("SELECT p.username, c.role FROM messages.conversation_participants c JOIN users.profiles p USING (user_id) WHERE conversation_id = '{group}' ORDER BY 1")).await?;
         assert_eq!(roles, [["ada", "admin"], ["bob", "owner"]]);
-        assert_eq!(t.value(&format!("SELECT owner_user_id FROM messages.conversations WHERE id = '{group}'")).await?, bob.to_string());
+        assert_eq!(
+            t.value(&format!(
+                "SELECT owner_user_id FROM messages.conversations WHERE id = '{group}'"
+            ))
+            .await?,
+            bob.to_string()
+        );
         t.accept(ada, "messages.leave_conversation", group, json!({})).await?;
         Ok(())
     });
@@ -185,24 +341,92 @@ fn send_edit_and_delete_message() {
         let first = t.say(group, ada, "Hello wrold").await?;
         let reply = clock::new_id();
         t.accept(bob, "messages.send_message", group, json!({ "message_id": reply, "content": "hi", "reply_to_message_id": first, "mentions": [ada] })).await?;
-        t.accept(ada, "messages.edit_message", group, json!({ "message_id": first, "content": "Hello world" })).await?;
-        t.refuse(ErrorCode::Forbidden, bob, "messages.edit_message", group, json!({ "message_id": first, "content": "x" })).await?;
-        t.refuse(ErrorCode::AlreadyExists, ada, "messages.send_message", group, json!({ "message_id": first, "content": "again" })).await?;
+        t.accept(
+            ada,
+            "messages.edit_message",
+            group,
+            json!({ "message_id": first, "content": "Hello world" }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::Forbidden,
+            bob,
+            "messages.edit_message",
+            group,
+            json!({ "message_id": first, "content": "x" }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::AlreadyExists,
+            ada,
+            "messages.send_message",
+            group,
+            json!({ "message_id": first, "content": "again" }),
+        )
+        .await?;
         let row = t.rows(&format!("SELECT seq, content, is_edited, edit_count, reply_count FROM messages.messages WHERE id = '{first}'")).await?;
         assert_eq!(row, [["1", "Hello world", "true", "1", "1"]]);
-        let edit = t.rows("SELECT edit_number, old_content, new_content FROM messages.message_edits").await?;
+        let edit = t
+            .rows("SELECT edit_number, old_content, new_content FROM messages.message_edits")
+            .await?;
         assert_eq!(edit, [["1", "Hello wrold", "Hello world"]]);
-        let thread = t.rows("SELECT parent_message_id, reply_message_id, root_message_id FROM messages.threads").await?;
+        let thread = t
+            .rows(
+                "SELECT parent_message_id, reply_message_id, root_message_id FROM messages.threads",
+            )
+            .await?;
         assert_eq!(thread, [[first.to_string(), reply.to_string(), first.to_string()]]);
-        t.refuse(ErrorCode::Forbidden, bob, "messages.delete_message", group, json!({ "message_id": first })).await?;
+        t.refuse(
+            ErrorCode::Forbidden,
+            bob,
+            "messages.delete_message",
+            group,
+            json!({ "message_id": first }),
+        )
+        .await?;
         t.accept(ada, "messages.delete_message", group, json!({ "message_id": reply })).await?;
-        t.refuse(ErrorCode::Gone, bob, "messages.edit_message", group, json!({ "message_id": reply, "content": "x" })).await?;
-        t.refuse(ErrorCode::Gone, ada, "messages.delete_message", group, json!({ "message_id": reply })).await?;
+        t.refuse(
+            ErrorCode::Gone,
+            bob,
+            "messages.edit_message",
+            group,
+            json!({ "message_id": reply, "content": "x" }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::Gone,
+            ada,
+            "messages.delete_message",
+            group,
+            json!({ "message_id": reply }),
+        )
+        .await?;
         let row = t.rows(&format!("SELECT last_message_id, message_count FROM messages.conversations WHERE id = '{group}'")).await?;
         assert_eq!(row, [[first.to_string(), "2".to_owned()]]);
-        t.refuse(ErrorCode::TooLarge, ada, "messages.send_message", group, json!({ "message_id": clock::new_id(), "content": "x".repeat(16 * 1024 + 1) })).await?;
-        t.refuse(ErrorCode::Invalid, ada, "messages.send_message", group, json!({ "message_id": clock::new_id(), "message_type": "system", "content": "x" })).await?;
-        t.refuse(ErrorCode::Invalid, ada, "messages.send_message", group, json!({ "message_id": clock::new_id(), "message_type": "image" })).await?;
+        t.refuse(
+            ErrorCode::TooLarge,
+            ada,
+            "messages.send_message",
+            group,
+            json!({ "message_id": clock::new_id(), "content": "x".repeat(16 * 1024 + 1) }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::Invalid,
+            ada,
+            "messages.send_message",
+            group,
+            json!({ "message_id": clock::new_id(), "message_type": "system", "content": "x" }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::Invalid,
+            ada,
+            "messages.send_message",
+            group,
+            json!({ "message_id": clock::new_id(), "message_type": "image" }),
+        )
+        .await?;
         Ok(())
     });
 }
@@ -214,7 +438,10 @@ fn add_and_remove_reaction() {
         let (ada, bob) = (t.user("ada").await?, t.user("bob").await?);
         let group = t.group(&[ada, bob]).await?;
         let message = t.say(group, ada, "Hello").await?;
-        let count = || async { t.value(&format!("SELECT reaction_count FROM messages.messages WHERE id = '{message}'")).await };
+        let count = || async {
+            t.value(&format!("SELECT reaction_count FROM messages.messages WHERE id = '{message}'"))
+                .await
+        };
         let body = json!({ "message_id": message, "emoji": "👍" });
         t.accept(bob, "messages.add_reaction", group, body.clone()).await?;
         t.accept(bob, "messages.add_reaction", group, body.clone()).await?;
@@ -223,8 +450,22 @@ fn add_and_remove_reaction() {
         t.accept(bob, "messages.remove_reaction", group, body.clone()).await?;
         t.accept(bob, "messages.remove_reaction", group, body.clone()).await?;
         assert_eq!(count().await?, "1");
-        t.refuse(ErrorCode::NotFound, ada, "messages.add_reaction", group, json!({ "message_id": clock::new_id(), "emoji": "👍" })).await?;
-        t.refuse(ErrorCode::Invalid, ada, "messages.add_reaction", group, json!({ "message_id": message, "emoji": "" })).await?;
+        t.refuse(
+            ErrorCode::NotFound,
+            ada,
+            "messages.add_reaction",
+            group,
+            json!({ "message_id": clock::new_id(), "emoji": "👍" }),
+        )
+        .await?;
+        t.refuse(
+            ErrorCode::Invalid,
+            ada,
+            "messages.add_reaction",
+            group,
+            json!({ "message_id": message, "emoji": "" }),
+        )
+        .await?;
         Ok(())
     });
 }
@@ -238,7 +479,9 @@ fn mark_delivered_and_mark_read() {
         let first = t.say(group, ada, "one").await?;
         let second = t.say(group, ada, "two").await?;
         let third = t.say(group, ada, "three").await?;
-        let unread = || async { t.value(&format!("SELECT unread_count FROM messages.conversation_participants WHERE conversation_id = '{group}' AND user_id = '{bob}'")).await };
+        let unread = || async {
+            t.value(&format!("SELECT unread_count FROM messages.conversation_participants WHERE conversation_id = '{group}' AND user_id = '{bob}'")).await
+        };
         assert_eq!(unread().await?, "3");
         t.accept(bob, "messages.mark_delivered", group, json!({ "message_id": second })).await?;
         t.accept(bob, "messages.mark_read", group, json!({ "message_id": first })).await?;
@@ -248,7 +491,14 @@ fn mark_delivered_and_mark_read() {
         t.accept(bob, "messages.mark_read", group, json!({ "message_id": third })).await?;
         t.accept(bob, "messages.mark_read", group, json!({ "message_id": first })).await?;
         assert_eq!(unread().await?, "0", "a cursor only moves forward");
-        t.refuse(ErrorCode::NotFound, bob, "messages.mark_read", group, json!({ "message_id": clock::new_id() })).await?;
+        t.refuse(
+            ErrorCode::NotFound,
+            bob,
+            "messages.mark_read",
+            group,
+            json!({ "message_id": clock::new_id() }),
+        )
+        .await?;
         Ok(())
     });
 }

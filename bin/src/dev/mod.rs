@@ -15,7 +15,9 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::handler::RateLimit;
 use crate::roles::{Roles, Running};
-use crate::supervise::{Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions};
+use crate::supervise::{
+    Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
+};
 
 /// A whole Echolog on this machine.
 #[derive(Debug)]
@@ -39,23 +41,25 @@ impl Dev {
         let data = data.canonicalize()?;
         let keys = Keys::load(&data.join("keys"))?;
 
+        let (nats_dir, pg_dir) = (data.join("nats"), data.join("postgres"));
         let nats = Nats::start(
             &binaries,
-            &data.join("nats"),
+            &nats_dir,
             NatsOptions {
                 auth: NatsAuth::User(Credential::new("echolog", keys.get("nats"))),
                 ..NatsOptions::default()
             },
         );
         let owner = Credential::new("echolog_owner", keys.get("postgres"));
-        let pg_dir = data.join("postgres");
         let postgres = Postgres::start(&binaries, &pg_dir, PostgresOptions::new(owner));
         let (nats, postgres) = tokio::try_join!(nats, postgres)?;
 
         let config = Config {
             nats_url: nats.url(),
             nats_creds: None,
-            database_url: Some(postgres.url("echolog_{tenant}").replace("%7B", "{").replace("%7D", "}")),
+            database_url: Some(
+                postgres.url("echolog_{tenant}").replace("%7B", "{").replace("%7D", "}"),
+            ),
             master_key: Some(keys.get("master")),
             ..config
         };

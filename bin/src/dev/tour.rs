@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail, ensure};
 use echolog_commands::{Outcome, Status};
 use echolog_events::Uuid;
 use echolog_nats::{Bus, EventLog};
-use echolog_projectors::db::{Database, TextTable};
+use echolog_projectors::TextTable;
+use echolog_projectors::db::Database;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -51,11 +52,12 @@ pub(super) async fn play(dev: &Dev) -> anyhow::Result<()> {
     let bus = dev.config.bus("tour").await?;
     let client = Client::connect(bus.clone(), dev.config.names()?).await?;
     let database = dev.config.database().await?;
-    let mut tour =
-        Tour { dev, bus, client, database, people: Vec::new(), latencies: Vec::new() };
+    let mut tour = Tour { dev, bus, client, database, people: Vec::new(), latencies: Vec::new() };
     let topics: Vec<Topic> = serde_json::from_str(CONVERSATIONS)?;
 
-    say("People register. Each name is claimed once and for all; Ada has a password, which never leaves memory.");
+    say(
+        "People register. Each name is claimed once and for all; Ada has a password, which never leaves memory.",
+    );
     tour.register().await?;
     say("They talk: real text in nine languages, pairwise, in a group and in a channel.");
     let group = tour.talk(&topics).await?;
@@ -95,7 +97,8 @@ impl Tour<'_> {
     async fn register(&mut self) -> anyhow::Result<()> {
         // A second tour on the same data needs other names.
         let suffix = clock::new_id().simple().to_string().split_off(26);
-        for (index, (username, display_name, language, timezone)) in PEOPLE.into_iter().enumerate() {
+        for (index, (username, display_name, language, timezone)) in PEOPLE.into_iter().enumerate()
+        {
             let id = clock::new_id();
             let username = format!("{username}-{suffix}");
             let mut body = json!({
@@ -123,7 +126,12 @@ impl Tour<'_> {
         Ok(())
     }
 
-    async fn conversation(&mut self, kind: &str, title: Option<&str>, members: &[Uuid]) -> anyhow::Result<Uuid> {
+    async fn conversation(
+        &mut self,
+        kind: &str,
+        title: Option<&str>,
+        members: &[Uuid],
+    ) -> anyhow::Result<Uuid> {
         let id = clock::new_id();
         let (creator, others) = members.split_first().context("a conversation has members")?;
         let mut body = json!({ "conversation_type": kind, "member_user_ids": others });
@@ -135,7 +143,12 @@ impl Tour<'_> {
         Ok(id)
     }
 
-    async fn message(&mut self, conversation: Uuid, sender: Uuid, mut body: Value) -> anyhow::Result<Uuid> {
+    async fn message(
+        &mut self,
+        conversation: Uuid,
+        sender: Uuid,
+        mut body: Value,
+    ) -> anyhow::Result<Uuid> {
         let id = clock::new_id();
         body["message_id"] = json!(id);
         self.send(sender, "messages.send_message", conversation, body).await?;
@@ -173,64 +186,107 @@ impl Tour<'_> {
         }
         let channel = self.conversation("channel", Some("announcements"), &people).await?;
         self.message(channel, people[0], json!({ "content": "The tour has begun." })).await?;
-        println!("  {} direct conversations, a group and a channel; {} messages", direct.len(), sent + 1);
+        println!(
+            "  {} direct conversations, a group and a channel; {} messages",
+            direct.len(),
+            sent + 1
+        );
         Ok(group)
     }
 
     async fn interact(&mut self, group: Uuid) -> anyhow::Result<Uuid> {
-        let [ada, emmy, sophie, santiago, sofia, cahit, kiyoshi, srinivasa] = self.people[..] else {
+        let [ada, emmy, sophie, santiago, sofia, cahit, kiyoshi, srinivasa] = self.people[..]
+        else {
             bail!("the tour has lost someone");
         };
         let first = self
-            .message(group, ada, json!({ "content": "Who knows a good restauraunt?", "mentions": [emmy, sophie] }))
+            .message(
+                group,
+                ada,
+                json!({ "content": "Who knows a good restauraunt?", "mentions": [emmy, sophie] }),
+            )
             .await?;
         let edit = json!({ "message_id": first, "content": "Who knows a good restaurant?" });
         self.send(ada, "messages.edit_message", group, edit).await?;
         let reply = json!({ "content": "In Göttingen, yes!", "reply_to_message_id": first });
         let reply = self.message(group, emmy, reply).await?;
-        self.message(group, sophie, json!({ "content": "Moi aussi.", "reply_to_message_id": reply })).await?;
-        for (user, emoji) in [(emmy, "👍"), (sophie, "❤️"), (sofia, "👍"), (cahit, "🎉")] {
+        self.message(
+            group,
+            sophie,
+            json!({ "content": "Moi aussi.", "reply_to_message_id": reply }),
+        )
+        .await?;
+        for (user, emoji) in [(emmy, "👍"), (sophie, "❤️"), (sofia, "👍"), (cahit, "🎉")]
+        {
             let body = json!({ "message_id": first, "emoji": emoji });
             self.send(user, "messages.add_reaction", group, body).await?;
         }
-        self.send(cahit, "messages.remove_reaction", group, json!({ "message_id": first, "emoji": "🎉" })).await?;
+        self.send(
+            cahit,
+            "messages.remove_reaction",
+            group,
+            json!({ "message_id": first, "emoji": "🎉" }),
+        )
+        .await?;
         for (sender, kind, metadata) in RICH_MESSAGES {
             let metadata: Value = serde_json::from_str(metadata)?;
             let body = json!({ "message_type": kind, "metadata": metadata });
             self.message(group, self.people[*sender], body).await?;
         }
-        self.message(group, santiago, json!({ "content": "", "message_type": "text", "forward_from_message_id": first }))
-            .await
-            .or_else(|_| Ok::<_, anyhow::Error>(first))?;
+        let forward = json!({ "content": "Worth a look.", "forward_from_message_id": first });
+        self.message(group, santiago, forward).await?;
         let slip = self.message(group, kiyoshi, json!({ "content": "(sent by mistake)" })).await?;
         self.send(kiyoshi, "messages.delete_message", group, json!({ "message_id": slip })).await?;
         for (user, upto) in [(emmy, reply), (sophie, reply), (sofia, first)] {
-            self.send(user, "messages.mark_delivered", group, json!({ "message_id": reply })).await?;
+            self.send(user, "messages.mark_delivered", group, json!({ "message_id": reply }))
+                .await?;
             self.send(user, "messages.mark_read", group, json!({ "message_id": upto })).await?;
         }
-        self.send(ada, "messages.update_conversation", group, json!({ "title": "restaurants of the world" })).await?;
-        self.send(ada, "messages.change_role", group, json!({ "user_id": emmy, "role": "admin" })).await?;
+        self.send(
+            ada,
+            "messages.update_conversation",
+            group,
+            json!({ "title": "restaurants of the world" }),
+        )
+        .await?;
+        self.send(ada, "messages.change_role", group, json!({ "user_id": emmy, "role": "admin" }))
+            .await?;
         self.send(emmy, "messages.remove_member", group, json!({ "user_id": srinivasa })).await?;
         self.send(emmy, "messages.add_members", group, json!({ "user_ids": [srinivasa] })).await?;
         self.send(cahit, "messages.leave_conversation", group, json!({})).await?;
-        self.send(ada, "users.block_user", ada, json!({ "user_id": cahit, "reason": "spoilers" })).await?;
+        self.send(ada, "users.block_user", ada, json!({ "user_id": cahit, "reason": "spoilers" }))
+            .await?;
         self.send(ada, "users.block_user", ada, json!({ "user_id": sofia })).await?;
         self.send(ada, "users.unblock_user", ada, json!({ "user_id": sofia })).await?;
-        println!("  an edit, four reactions, a thread, {} kinds of rich messages, a deletion, a block", RICH_MESSAGES.len());
+        println!(
+            "  an edit, four reactions, a thread, {} kinds of rich messages, a deletion, a block",
+            RICH_MESSAGES.len()
+        );
         Ok(first)
     }
 
     async fn refusals(&mut self, group: Uuid) -> anyhow::Result<()> {
         let (ada, cahit) = (self.people[0], self.people[5]);
         let attempts = [
-            (cahit, "messages.send_message", group, json!({ "message_id": clock::new_id(), "content": "still here" })),
+            (
+                cahit,
+                "messages.send_message",
+                group,
+                json!({ "message_id": clock::new_id(), "content": "still here" }),
+            ),
             (ada, "messages.leave_conversation", group, json!({})),
             (ada, "messages.send_message", group, json!({ "message_id": "42", "content": "?" })),
-            (ada, "messages.create_conversation", clock::new_id(), json!({ "conversation_type": "direct", "member_user_ids": [cahit] })),
+            (
+                ada,
+                "messages.create_conversation",
+                clock::new_id(),
+                json!({ "conversation_type": "direct", "member_user_ids": [cahit] }),
+            ),
         ];
         for (actor, name, target, body) in attempts {
             let outcome = self.client.send(&Request::new(actor, name, target, body)).await?;
-            let error = outcome.error.with_context(|| format!("{name} should have been refused"))?;
+            let error =
+                outcome.error.with_context(|| format!("{name} should have been refused"))?;
             println!("  {name}: {} — {}", error.code.name(), error.message);
         }
         Ok(())
@@ -239,7 +295,8 @@ impl Tour<'_> {
     async fn show(&mut self, group: Uuid, message: Uuid) -> anyhow::Result<()> {
         // The next command waits until the tables show everything before it.
         let ada = self.people[0];
-        let request = Request::new(ada, "users.update_profile", ada, json!({ "bio": "Has taken the tour." }));
+        let request =
+            Request::new(ada, "users.update_profile", ada, json!({ "bio": "Has taken the tour." }));
         let outcome = self.client.send(&request.projected()).await?;
         ensure!(outcome.projected == Some(true), "the tables lag behind: {outcome:?}");
         say("Unread messages, exact and without a row per reader:");
@@ -254,7 +311,9 @@ impl Tour<'_> {
              FROM messages.messages m JOIN users.profiles p ON p.user_id = m.sender_user_id
              WHERE m.conversation_id = '{group}' ORDER BY m.seq DESC LIMIT 14"
         )).await?;
-        say("The audit trail of one message: who changed what, by which command, at which place in the log:");
+        say(
+            "The audit trail of one message: who changed what, by which command, at which place in the log:",
+        );
         self.table(&format!(
             "SELECT event_seq AS seq, table_name AS table, operation, array_to_string(changed_fields, ' ') AS changed, old_data->>'content' AS old, new_data->>'content' AS new
              FROM audit.record_changes WHERE record_id = '{message}' ORDER BY event_seq"
@@ -319,20 +378,45 @@ impl Tour<'_> {
         let metrics = &self.dev.running.metrics.handler;
         say("The run in figures (all of them at /metrics):");
         let count = self.latencies.len();
-        println!("  commands            {count}, one after the other, each durable before its outcome");
+        println!(
+            "  commands            {count}, one after the other, each durable before its outcome"
+        );
         println!("  outcome             p50 {:.1?}, p99 {:.1?}", at(0.5), at(0.99));
-        println!("  one append          {:.1} ms on average", 1e3 * metrics.append_seconds.get_sample_sum() / metrics.append_seconds.get_sample_count().max(1) as f64);
-        println!("  log                 {} events", EventLog::new(self.bus.clone(), self.dev.config.names()?).head().await?);
+        println!(
+            "  one append          {:.1} ms on average",
+            1e3 * metrics.append_seconds.get_sample_sum()
+                / metrics.append_seconds.get_sample_count().max(1) as f64
+        );
+        println!(
+            "  log                 {} events",
+            EventLog::new(self.bus.clone(), self.dev.config.names()?).head().await?
+        );
         Ok(())
     }
 }
 
 /// Messages that are more than text: who sends them, their type and metadata.
 const RICH_MESSAGES: &[(usize, &str, &str)] = &[
-    (1, "image", r#"{"file_url":"https://example.org/goettingen.jpg","width":1920,"height":1080,"size":2457600,"mime_type":"image/jpeg","caption":"Göttingen"}"#),
-    (2, "video", r#"{"file_url":"https://example.org/paris.mp4","width":1280,"height":720,"duration":12,"mime_type":"video/mp4"}"#),
-    (3, "audio", r#"{"file_url":"https://example.org/neurons.ogg","duration":31,"mime_type":"audio/ogg"}"#),
-    (4, "document", r#"{"file_url":"https://example.org/top.pdf","file_name":"top.pdf","mime_type":"application/pdf"}"#),
+    (
+        1,
+        "image",
+        r#"{"file_url":"https://example.org/goettingen.jpg","width":1920,"height":1080,"size":2457600,"mime_type":"image/jpeg","caption":"Göttingen"}"#,
+    ),
+    (
+        2,
+        "video",
+        r#"{"file_url":"https://example.org/paris.mp4","width":1280,"height":720,"duration":12,"mime_type":"video/mp4"}"#,
+    ),
+    (
+        3,
+        "audio",
+        r#"{"file_url":"https://example.org/neurons.ogg","duration":31,"mime_type":"audio/ogg"}"#,
+    ),
+    (
+        4,
+        "document",
+        r#"{"file_url":"https://example.org/top.pdf","file_name":"top.pdf","mime_type":"application/pdf"}"#,
+    ),
     (0, "location", r#"{"latitude":51.5074,"longitude":-0.1278,"name":"London"}"#),
     (6, "contact", r#"{"name":"伊藤 清","phone_number":"+81312345678"}"#),
     (1, "sticker", r#"{"sticker_id":"noether-ring"}"#),

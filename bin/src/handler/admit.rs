@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use echolog_commands::{Actor, Command, CommandType, ContentType, ErrorCode, Outcome, Rejection, fields};
+use echolog_commands::{
+    Actor, Command, CommandType, ContentType, ErrorCode, Outcome, Rejection, fields,
+};
 use echolog_events::{CommandPosition, Partition, Time, Uuid, event_id};
 use echolog_nats::{CommandSubject, Delivery, Incoming, IncomingHeaders, header};
 
@@ -86,7 +88,7 @@ pub(super) enum Admission {
     Command(Box<Admitted>),
     Refused(Box<Refused>),
     /// It only wakes the owner.
-    Wake(Partition, CommandPosition),
+    Wake,
 }
 
 /// Reads a command from the queue.
@@ -95,10 +97,10 @@ pub(super) fn from_queue(delivery: Delivery) -> Admission {
     let received = Time::from_timestamp_nanos(position.nanoseconds);
     let source = Source::Queue { position, again };
     let Some(subject) = CommandSubject::parse(&subject) else {
-        return Admission::Wake(partition, position);
+        return Admission::Wake;
     };
     if subject.is_wake() {
-        return Admission::Wake(partition, position);
+        return Admission::Wake;
     }
     read(partition, &subject, &headers, &body, source, received)
 }
@@ -193,8 +195,9 @@ fn read(
             command_type,
             received,
             // A secret is no less secret for being malformed.
-            erase: erase || command_type.is_some_and(|found| found.may_carry_secret())
-                && rejection.code == ErrorCode::Invalid,
+            erase: erase
+                || command_type.is_some_and(|found| found.may_carry_secret())
+                    && rejection.code == ErrorCode::Invalid,
             rejection,
         })),
     }

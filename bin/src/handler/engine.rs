@@ -114,7 +114,7 @@ impl Engine {
         loop {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
                 page = self.pages.recv() => {
                     let page = page.ok_or(HandlerError::Stopped("log reader"))?;
                     self.read(page).await;
@@ -229,7 +229,8 @@ impl Engine {
     async fn try_take_over(&mut self, partition: Partition) -> Result<(), String> {
         let key = owner_key();
         let last = self.log.last(partition, &key).await.map_err(|error| error.to_string())?;
-        let taken = SystemEvent::OwnershipTaken(OwnershipTaken { owner: self.handler.owner.clone() });
+        let taken =
+            SystemEvent::OwnershipTaken(OwnershipTaken { owner: self.handler.owner.clone() });
         let expected = last.map_or(0, |event| event.seq);
         let epoch = self
             .append_to_owner(partition, taken, expected, None)
@@ -240,12 +241,8 @@ impl Engine {
         let Owner { position, .. } = self.tail.owner(partition);
         self.states.forget(partition);
         let subject = self.handler.names.own(partition);
-        let requests = self
-            .handler
-            .bus
-            .subscribe(subject, None)
-            .await
-            .map_err(|error| error.to_string())?;
+        let requests =
+            self.handler.bus.subscribe(subject, None).await.map_err(|error| error.to_string())?;
         let input = self.input.clone();
         let requests = tokio::spawn(requests.for_each(move |message| {
             let input = input.clone();
@@ -377,6 +374,15 @@ impl Engine {
             }
             self.ownership.order(partition, Order::Release).await;
             self.disown(partition);
+        }
+    }
+}
+
+/// Waits until `stop` turns true, or nobody is left to say so.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    while !*stop.borrow_and_update() {
+        if stop.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -50,8 +50,8 @@ impl Front {
         let answer = match self.hand_over(&incoming).await {
             Ok(answer) => answer,
             Err(rejection) => {
-                let content_type =
-                    ContentType::parse(incoming.headers.get(header::CONTENT_TYPE)).unwrap_or_default();
+                let content_type = ContentType::parse(incoming.headers.get(header::CONTENT_TYPE))
+                    .unwrap_or_default();
                 let id = incoming.headers.get(header::COMMAND_ID);
                 let id = id.and_then(|id| echolog_commands::fields::parse_id(id).ok());
                 content_type.encode(&Outcome::refused(id, rejection)).into()
@@ -63,8 +63,9 @@ impl Front {
     }
 
     async fn hand_over(&self, incoming: &Incoming) -> Result<Bytes, Rejection> {
-        let subject = CommandSubject::parse(&incoming.subject)
-            .ok_or_else(|| Rejection::invalid("", "The subject has tokens that are too long or empty."))?;
+        let subject = CommandSubject::parse(&incoming.subject).ok_or_else(|| {
+            Rejection::invalid("", "The subject has tokens that are too long or empty.")
+        })?;
         let (domain, name) = (&subject.domain, &subject.command);
         let command_type = CommandType::find(domain, name).ok_or_else(|| {
             Rejection::invalid("command", format!("There is no command `{domain}.{name}`."))
@@ -118,7 +119,10 @@ impl Front {
         let own = names.own(partition);
         let mut retry = Retry::default();
         for _ in 0..ATTEMPTS {
-            match bus.request(own.clone(), headers.clone(), body.clone(), self.timeout(&headers)).await {
+            match bus
+                .request(own.clone(), headers.clone(), body.clone(), self.timeout(&headers))
+                .await
+            {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
                     tracing::debug!(%partition, %error, "the owner does not answer");

@@ -106,13 +106,13 @@ impl States {
             let (base, position) = match (stream(key), key) {
                 (Some(stream), _) => {
                     let position = loaded.positions.deciders[partition(key).index()];
-                    let parked = loaded.parked.contains(&stream.id);
+                    let parked = loaded.parked.deciders.contains(&stream.id);
                     let state = loaded.deciders.remove(&stream).or(State::initial(stream.stream));
                     (state.filter(|_| !parked), position)
                 }
                 (None, Key::Message(conversation, message)) => {
                     let position = loaded.positions.messages[partition(key).index()];
-                    let parked = loaded.parked.contains(&conversation.to_string());
+                    let parked = loaded.parked.messages.contains(&conversation.to_string());
                     let state = State::Message(loaded.messages.remove(&(*conversation, *message)));
                     (Some(state).filter(|_| !parked), position)
                 }
@@ -175,7 +175,9 @@ pub(super) async fn claims(
             let last = log.last(partition(key), &id.stream_key()).await?;
             let mut state = State::Claim(echolog_commands::state::Claim::default());
             if let Some(echolog_events::Recorded {
-                body: echolog_events::Body::Known(event), seq, ..
+                body: echolog_events::Body::Known(event),
+                seq,
+                ..
             }) = last
             {
                 state.evolve(&event, seq);

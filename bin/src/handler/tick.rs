@@ -8,7 +8,9 @@ use echolog_commands::{
     Actor, Command, CommandType, Context, Decision, Key, Needs, NewEvent, Outcome, Rejection,
     Status,
 };
-use echolog_events::{CommandPosition, Meta, Partition, StreamKey, Time, Uuid, event_id, partition_of};
+use echolog_events::{
+    CommandPosition, Meta, Partition, StreamKey, Time, Uuid, event_id, partition_of,
+};
 use echolog_nats::{Append, AppendError, NewRecord};
 use echolog_projectors::store::Loaded;
 
@@ -68,12 +70,8 @@ pub(super) struct Tick<'e> {
 impl<'e> Tick<'e> {
     /// Handles what has come in, in order.
     pub(super) async fn run(engine: &'e mut Engine, admissions: Vec<Admission>) {
-        let mut tick = Self {
-            time: clock::now(),
-            ledger: HashMap::new(),
-            unasked: HashSet::new(),
-            engine,
-        };
+        let mut tick =
+            Self { time: clock::now(), ledger: HashMap::new(), unasked: HashSet::new(), engine };
         let mut queue = VecDeque::with_capacity(admissions.len());
         for admission in admissions {
             match admission {
@@ -82,7 +80,7 @@ impl<'e> Tick<'e> {
                 }
                 Admission::Refused(refused) => tick.refuse(*refused).await,
                 // A wake changes nothing: reading it again after a take-over does no harm.
-                Admission::Wake(..) => {}
+                Admission::Wake => {}
             }
         }
         tick.engine.states.begin();
@@ -263,8 +261,7 @@ impl<'e> Tick<'e> {
         self.check_version(admitted, group).await?;
         let context = context(admitted, self.time, &self.engine.handler.settings);
         let world = &self.engine.states.world;
-        let decision =
-            catch_unwind(AssertUnwindSafe(|| admitted.command.decide(&context, world)));
+        let decision = catch_unwind(AssertUnwindSafe(|| admitted.command.decide(&context, world)));
         let events = decision.unwrap_or_else(|_| {
             tracing::error!(command = ?admitted.command.command_type(), id = %admitted.command_id, "a decision panicked");
             Err(Rejection::internal("The decision failed."))
@@ -429,12 +426,7 @@ impl<'e> Tick<'e> {
     }
 
     /// Answers one command, if this process may still speak for its partition.
-    async fn finish(
-        &mut self,
-        admitted: &Admitted,
-        outcome: Outcome,
-        fenced: &HashSet<Partition>,
-    ) {
+    async fn finish(&mut self, admitted: &Admitted, outcome: Outcome, fenced: &HashSet<Partition>) {
         let partition = admitted.partition;
         let Some(owned) = self.engine.ownership.get(partition) else { return };
         let doubtful = !fenced.contains(&partition) && owned.is_doubtful();

@@ -8,7 +8,8 @@ use crate::copy::Rows;
 use crate::sql::Sql;
 use crate::{ProjectionError, Target};
 
-const COPY: &str = "COPY {schema}.cursor_moves (conversation_id, user_id, kind, up_to_seq, moved_at,
+const COPY: &str =
+    "COPY {schema}.cursor_moves (conversation_id, user_id, kind, up_to_seq, moved_at,
     event_seq) FROM STDIN BINARY";
 
 #[derive(Debug)]

@@ -67,7 +67,7 @@ impl<'a> Batch<'a> {
         ordinal: u8,
     ) -> Applied {
         self.members.get(event, key)?.change_role(event, new_role);
-        self.history.add(event, ordinal, key, &Entry::RoleChanged { old_role, new_role });
+        self.history.add(event, ordinal, key, Entry::RoleChanged { old_role, new_role });
         Ok(())
     }
 
@@ -78,7 +78,7 @@ impl<'a> Batch<'a> {
             conversation.member_joined(event);
             self.periods.open((e.conversation_id, e.user_id), last_seq);
             let entry = Entry::Joined { invited_by: e.invited_by_user_id, role: e.role };
-            self.history.add(event, 0, (e.conversation_id, e.user_id), &entry);
+            self.history.add(event, 0, (e.conversation_id, e.user_id), entry);
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl<'a> Batch<'a> {
         if self.members.get(event, key)?.part(event, removed_by) {
             conversation.member_left(event);
             self.periods.close(key, conversation.last_seq());
-            self.history.add(event, 0, key, &entry);
+            self.history.add(event, 0, key, entry);
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ use crate::copy::Rows;
 use crate::sql::Sql;
 use crate::{ProjectionError, Target, ids};
 
-const COPY_HISTORY: &str = "COPY {schema}.participant_history (id, conversation_id, user_id, action,
+const COPY_HISTORY: &str =
+    "COPY {schema}.participant_history (id, conversation_id, user_id, action,
     old_role, new_role, actor_user_id, occurred_at, created_at, updated_at) FROM STDIN BINARY";
 
 const COPY_THREADS: &str = "COPY {schema}.threads (id, conversation_id, parent_message_id,
@@ -21,7 +22,7 @@ pub(super) struct Statements {
 }
 
 /// What happened to a member.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Entry {
     Joined { invited_by: Option<Uuid>, role: Role },
     Left { by: Uuid, old_role: Role },
@@ -35,18 +36,18 @@ pub(super) struct History(Option<Rows>);
 
 impl History {
     /// Notes it. The ordinal tells the entries of one event apart.
-    pub(super) fn add(&mut self, event: &Recorded, ordinal: u8, member: MemberKey, entry: &Entry) {
+    pub(super) fn add(&mut self, event: &Recorded, ordinal: u8, member: MemberKey, entry: Entry) {
         let (conversation, user) = member;
         let (action, old_role, new_role, actor) = match entry {
             Entry::Joined { invited_by, role } => {
                 let inviter = invited_by.filter(|inviter| *inviter != user);
                 let action = if inviter.is_some() { "added" } else { "joined" };
-                (action, None, Some(*role), Some(inviter.unwrap_or(user)))
+                (action, None, Some(role), Some(inviter.unwrap_or(user)))
             }
-            Entry::Left { by, old_role } => ("left", Some(*old_role), None, Some(*by)),
-            Entry::Removed { by, old_role } => ("removed", Some(*old_role), None, Some(*by)),
+            Entry::Left { by, old_role } => ("left", Some(old_role), None, Some(by)),
+            Entry::Removed { by, old_role } => ("removed", Some(old_role), None, Some(by)),
             Entry::RoleChanged { old_role, new_role } => {
-                ("role_changed", Some(*old_role), Some(*new_role), event.meta.actor_user_id())
+                ("role_changed", Some(old_role), Some(new_role), event.meta.actor_user_id())
             }
         };
         self.0.get_or_insert_with(Rows::new).row(&[

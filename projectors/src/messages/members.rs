@@ -217,9 +217,7 @@ impl Statements {
         let (conversations, users): (Vec<Uuid>, Vec<Uuid>) = keys.iter().copied().unzip();
         let rows: Vec<Member> =
             self.load.query_as().bind(conversations).bind(users).fetch_all(connection).await?;
-        Ok(Members(
-            rows.into_iter().map(|row| ((row.conversation_id, row.user_id), row)).collect(),
-        ))
+        Ok(Members(rows.into_iter().map(|row| ((row.conversation_id, row.user_id), row)).collect()))
     }
 
     pub(super) async fn write(
@@ -245,7 +243,7 @@ impl Statements {
     ) -> Result<(), ProjectionError> {
         self.upsert
             .query()
-            .bind(column(rows, |row| row_id(row.conversation_id, row.user_id)))
+            .bind(column(rows, |row| ids::member(row.conversation_id, row.user_id)))
             .bind(column(rows, |row| row.conversation_id))
             .bind(column(rows, |row| row.user_id))
             .bind(column(rows, |row| row.role.as_str()))
@@ -283,9 +281,4 @@ impl Statements {
             .await?;
         Ok(())
     }
-}
-
-/// The id of a member's row.
-pub(crate) fn row_id(conversation: Uuid, user: Uuid) -> Uuid {
-    ids::of_key("messages.members", &[&conversation, &user])
 }

@@ -115,7 +115,9 @@ impl Statements {
     ) -> sqlx::Result<Vec<MessageKey>> {
         self.insert
             .query_as()
-            .bind(column(rows, |(key, _)| row_id(key.message, key.user, key.emoji)))
+            .bind(column(rows, |(key, _)| {
+                ids::reaction(key.message.0, key.message.1, key.user, key.emoji)
+            }))
             .bind(column(rows, |(key, _)| key.message.0))
             .bind(column(rows, |(key, _)| key.message.1))
             .bind(column(rows, |(key, _)| key.user))
@@ -124,9 +126,4 @@ impl Statements {
             .fetch_all(connection)
             .await
     }
-}
-
-/// The id of a reaction's row.
-pub(crate) fn row_id(message: MessageKey, user: Uuid, emoji: &str) -> Uuid {
-    ids::of_key("messages.message_reactions", &[&message.0, &message.1, &user, &emoji])
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use echolog_events::{MessageDeleted, MessageEdited, MessageSent, Recorded, Time, Uuid};
+use serde_json::json;
 use sqlx::PgConnection;
 
 use super::MessageKey;
@@ -17,7 +18,7 @@ use crate::{ProjectionError, Target};
 const PREVIEW: usize = 200;
 
 const LOAD: &str = "SELECT m.conversation_id, m.id, m.seq, m.sender_user_id, m.edit_count,
-        m.is_deleted, CASE WHEN d.text THEN m.content END
+        m.is_deleted, CASE WHEN d.text THEN m.content END AS content
     FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) AS d (conversation_id, id, text)
     JOIN {schema}.messages AS m USING (conversation_id, id)";
 
@@ -52,6 +53,18 @@ pub(super) struct Statements {
     load: Sql,
     copy: Sql,
     update: Sql,
+}
+
+/// What the table says of a message.
+#[derive(sqlx::FromRow)]
+struct Stored {
+    conversation_id: Uuid,
+    id: Uuid,
+    seq: i64,
+    sender_user_id: Uuid,
+    edit_count: i32,
+    is_deleted: bool,
+    content: Option<String>,
 }
 
 /// A message and what the batch does to it.
@@ -166,11 +179,9 @@ impl<'a> Text<'a> {
     }
 
     fn put(&self, event: &Recorded, e: &MessageSent, rows: &mut Rows) {
-        let mentions = serde_json::json!(e.mentions);
-        let metadata = match self.deleted {
-            None if !e.metadata.is_empty() => serde_json::json!(e.metadata).to_string(),
-            None | Some(_) => "{}".to_owned(),
-        };
+        let mentions = (!e.mentions.is_empty()).then(|| json!(e.mentions).to_string());
+        let metadata =
+            (!e.metadata.is_empty() && !self.is_deleted).then(|| json!(e.metadata).to_string());
         rows.row(&[
             &e.message_id,
             &e.conversation_id,
@@ -190,8 +201,8 @@ impl<'a> Text<'a> {
             &self.is_deleted,
             &self.deleted.map(|(at, _)| at),
             &self.deleted.map(|(_, by)| by),
-            &mentions,
-            &Json(&metadata),
+            &Json(mentions.as_deref().unwrap_or("[]")),
+            &Json(metadata.as_deref().unwrap_or("{}")),
             &0_i32,
             &self.replies,
             &event.meta.time,
@@ -202,7 +213,6 @@ impl<'a> Text<'a> {
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        // Only `{schema}` is replaced; the empty JSON object in UPDATE stays.
         Self { load: target.sql(LOAD), copy: target.sql(COPY), update: target.sql(UPDATE) }
     }
 
@@ -215,7 +225,7 @@ impl Statements {
             return Ok(Texts::default());
         }
         let keys: Vec<(MessageKey, bool)> = keys.iter().map(|(key, text)| (*key, *text)).collect();
-        let rows: Vec<(Uuid, Uuid, i64, Uuid, i32, bool, Option<String>)> = self
+        let rows: Vec<Stored> = self
             .load
             .query_as()
             .bind(column(&keys, |((conversation, _), _)| *conversation))
@@ -224,20 +234,20 @@ impl Statements {
             .fetch_all(connection)
             .await?;
         let known = rows.into_iter().map(|row| {
-            let (conversation, id, seq, sender, edit_count, is_deleted, content) = row;
+            let key = (row.conversation_id, row.id);
             let text = Text {
-                seq,
-                sender,
-                edit_count,
-                is_deleted,
-                content: Cow::Owned(content.unwrap_or_default()),
+                seq: row.seq,
+                sender: row.sender_user_id,
+                edit_count: row.edit_count,
+                is_deleted: row.is_deleted,
+                content: Cow::Owned(row.content.unwrap_or_default()),
                 sent: None,
                 edited_at: None,
                 deleted: None,
                 reactions: 0,
                 replies: 0,
             };
-            ((conversation, id), text)
+            (key, text)
         });
         Ok(Texts { known: known.collect(), sent: Vec::new() })
     }

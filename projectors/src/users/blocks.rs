@@ -75,7 +75,7 @@ impl<'a> Blocks<'a> {
             statements
                 .insert
                 .query()
-                .bind(column(&inserts, |((user, blocked), _)| row_id(*user, *blocked)))
+                .bind(column(&inserts, |((user, blocked), _)| ids::blocked_user(*user, *blocked)))
                 .bind(column(&inserts, |((user, _), _)| *user))
                 .bind(column(&inserts, |((_, blocked), _)| *blocked))
                 .bind(column(&inserts, |(_, (_, reason))| *reason))
@@ -85,8 +85,4 @@ impl<'a> Blocks<'a> {
         }
         Ok(())
     }
-}
-
-fn row_id(user: Uuid, blocked: Uuid) -> Uuid {
-    ids::of_key("users.blocked_users", &[&user, &blocked])
 }

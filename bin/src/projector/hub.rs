@@ -1,0 +1,103 @@
+//! One reader of the log for all projections of a process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use echolog_events::Time;
+use echolog_nats::{EventLog, Page};
+use echolog_projectors::store::{Store, StoreError};
+use tokio::sync::broadcast;
+
+use crate::retry::Retry;
+
+/// Events of one page at most: one transaction of each projection.
+const PAGE: usize = 2_000;
+
+/// Pages that a projection may lag behind before it reads alone.
+const PAGES: usize = 32;
+
+/// The least time between two pages: under load, a page every few milliseconds costs less than a
+/// transaction per event, and nobody sees the difference.
+const PACE: Duration = Duration::from_millis(8);
+
+/// Hands the pages of the log to whoever listens.
+#[derive(Clone, Debug)]
+pub(super) struct Hub {
+    pages: broadcast::Sender<Arc<Page>>,
+    position: Arc<AtomicU64>,
+}
+
+impl Hub {
+    /// Begins to read where the projection that lags most stands.
+    pub(super) async fn start(log: EventLog, store: Store) -> Result<Self, StoreError> {
+        let from = store.positions().await?.all();
+        let (pages, _) = broadcast::channel(PAGES);
+        let hub = Self { pages, position: Arc::new(AtomicU64::new(from)) };
+        tokio::spawn(hub.clone().read(log));
+        Ok(hub)
+    }
+
+    /// Every page from now on.
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<Page>> {
+        self.pages.subscribe()
+    }
+
+    /// Everything up to here was handed out.
+    pub(super) fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    async fn read(self, log: EventLog) {
+        let mut retry = Retry::default();
+        loop {
+            let Ok(mut reader) = log.read_from(self.position() + 1).await else {
+                retry.pause().await;
+                continue;
+            };
+            loop {
+                let begun = tokio::time::Instant::now();
+                match reader.next(PAGE).await {
+                    Ok(page) => {
+                        retry.reset();
+                        let (full, last) = (page.events.len() == PAGE, page.events.last());
+                        let last = last.map_or(self.position(), |event| event.seq);
+                        // Nobody listens: the projections are all still starting.
+                        let _ = self.pages.send(Arc::new(page));
+                        self.position.store(last, Ordering::Release);
+                        if !full {
+                            tokio::time::sleep_until(begun + PACE).await;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the log cannot be read");
+                        retry.pause().await;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// When the pages of the last minutes were stored, to tell a lag in seconds.
+#[derive(Debug, Default)]
+pub(super) struct Times(std::collections::VecDeque<(u64, Time)>);
+
+impl Times {
+    /// Notes a page.
+    pub(super) fn note(&mut self, page: &Page) {
+        if let Some(last) = page.events.last() {
+            self.0.push_back((last.seq, page.stored));
+            if self.0.len() > 10_000 {
+                self.0.pop_front();
+            }
+        }
+    }
+
+    /// When the first event behind a position was stored, as far as is known.
+    pub(super) fn behind(&self, position: u64) -> Option<Time> {
+        let index = self.0.partition_point(|(seq, _)| *seq <= position);
+        self.0.get(index).map(|(_, stored)| *stored)
+    }
+}

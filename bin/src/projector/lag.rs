@@ -1,0 +1,58 @@
+//! How far the tables are behind the log, measured from outside the workers.
+
+use std::time::Duration;
+
+use echolog_events::Partition;
+use echolog_nats::EventLog;
+use echolog_projectors::store::Store;
+use echolog_projectors::{Projection, ProjectionError};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::hub::{Hub, Times};
+use crate::clock;
+use crate::metrics::ProjectorMetrics;
+
+/// Measures once a second, for ever.
+pub(super) async fn watch(
+    log: EventLog,
+    store: Store,
+    hub: Hub,
+    metrics: ProjectorMetrics,
+) -> Result<(), ProjectionError> {
+    let mut pages = hub.subscribe();
+    let mut times = Times::default();
+    let mut every_second = tokio::time::interval(Duration::from_secs(1));
+    every_second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            page = pages.recv() => match page {
+                Ok(page) => times.note(&page),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            },
+            _ = every_second.tick() => measure(&log, &store, &times, &metrics).await,
+        }
+    }
+}
+
+async fn measure(log: &EventLog, store: &Store, times: &Times, metrics: &ProjectorMetrics) {
+    let (Ok(head), Ok(positions)) = (log.head().await, store.positions().await) else {
+        // Whoever cannot be reached says so elsewhere; the last measure stands.
+        return;
+    };
+    for projection in Projection::ALL {
+        let name = projection.name();
+        for partition in Partition::all() {
+            let position = positions.of(projection)[partition.index()];
+            let labels = [name, &partition.to_string()];
+            let lag = head.saturating_sub(position);
+            metrics.lag_events.with_label_values(&labels).set(lag as f64);
+        }
+        let lowest = positions.lowest(projection);
+        let seconds = times
+            .behind(lowest)
+            .filter(|_| lowest < head)
+            .map_or(0.0, |stored| (clock::now() - stored).as_seconds_f64().max(0.0));
+        metrics.lag_seconds.with_label_values(&[name]).set(seconds);
+    }
+}

@@ -1,0 +1,290 @@
+//! What an event changes, row by row.
+
+use echolog_events::{
+    AuthEvent, Body, ConversationCreated, ConversationUpdated, Event, JsonMap, MessageSent,
+    MessagesEvent, ParticipantJoined, ProfileUpdated, Reaction, Recorded, Role, Time,
+    UserRegistered, UsersEvent, Uuid,
+};
+use serde_json::{Value, json};
+
+use crate::auth::{role, status, user_type};
+use crate::ids;
+use crate::users::visibility;
+
+/// What a secret is shown as.
+const REDACTED: &str = "[redacted]";
+
+/// The tables whose rows are recorded, under the names that readers know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Table {
+    Users,
+    Profiles,
+    BlockedUsers,
+    Conversations,
+    Participants,
+    Messages,
+    Reactions,
+}
+
+impl Table {
+    pub(super) fn schema(self) -> &'static str {
+        match self {
+            Self::Users => "auth",
+            Self::Profiles | Self::BlockedUsers => "users",
+            Self::Conversations | Self::Participants | Self::Messages | Self::Reactions => {
+                "messages"
+            }
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Profiles => "profiles",
+            Self::BlockedUsers => "blocked_users",
+            Self::Conversations => "conversations",
+            Self::Participants => "conversation_participants",
+            Self::Messages => "messages",
+            Self::Reactions => "message_reactions",
+        }
+    }
+}
+
+/// Names a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Row {
+    pub(super) table: Table,
+    pub(super) id: Uuid,
+    /// For rows of conversations: a message's id is unique in its conversation only.
+    pub(super) conversation: Option<Uuid>,
+}
+
+/// What happens to a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Op {
+    /// It is new: nothing has to be looked up.
+    Insert(Value),
+    /// It is new, or has these values now.
+    Upsert(Value),
+    /// It is new, or stays as it is: a member of a set.
+    Add(Value),
+    /// It has these values now.
+    Patch(Value),
+    /// It is gone.
+    Delete,
+}
+
+/// A change of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Change {
+    pub(super) row: Row,
+    pub(super) op: Op,
+}
+
+/// Which event changes which rows.
+pub(super) fn changes(event: &Recorded) -> Vec<Change> {
+    let Body::Known(known) = &event.body else { return Vec::new() };
+    let at = time(event.meta.time);
+    match known {
+        Event::Auth(AuthEvent::UserRegistered(e)) => registered(e, &at),
+        Event::Users(UsersEvent::ProfileUpdated(e)) => vec![profile(e, &at)],
+        Event::Users(UsersEvent::UserBlocked(e)) => {
+            let id = ids::blocked_user(e.user_id, e.blocked_user_id);
+            vec![user_row(
+                Table::BlockedUsers,
+                id,
+                Op::Add(json!({
+                    "id": id, "user_id": e.user_id, "blocked_user_id": e.blocked_user_id,
+                    "reason": e.reason, "blocked_at": at, "created_at": at, "updated_at": at,
+                })),
+            )]
+        }
+        Event::Users(UsersEvent::UserUnblocked(e)) => {
+            let id = ids::blocked_user(e.user_id, e.blocked_user_id);
+            vec![user_row(Table::BlockedUsers, id, Op::Delete)]
+        }
+        Event::Messages(e) => in_conversation(e, &at),
+        Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
+        | Event::System(_) => Vec::new(),
+    }
+}
+
+fn in_conversation(event: &MessagesEvent, at: &Value) -> Vec<Change> {
+    let conversation = event.conversation_id();
+    let change =
+        |table, id, op| Change { row: Row { table, id, conversation: Some(conversation) }, op };
+    let member = |user, op| change(Table::Participants, ids::member(conversation, user), op);
+    match event {
+        MessagesEvent::ConversationCreated(e) => {
+            vec![change(Table::Conversations, conversation, Op::Insert(created(e, at)))]
+        }
+        MessagesEvent::ConversationUpdated(e) => {
+            vec![change(Table::Conversations, conversation, Op::Patch(described(e, at)))]
+        }
+        MessagesEvent::ConversationOwnershipTransferred(e) => {
+            let owner = json!({ "owner_user_id": e.new_owner_user_id, "updated_at": at });
+            vec![
+                change(Table::Conversations, conversation, Op::Patch(owner)),
+                member(e.old_owner_user_id, new_role(Role::Admin, at)),
+                member(e.new_owner_user_id, new_role(Role::Owner, at)),
+            ]
+        }
+        MessagesEvent::ParticipantJoined(e) => vec![member(e.user_id, joined(e, at))],
+        MessagesEvent::ParticipantLeft(e) => vec![member(e.user_id, parted(None, at))],
+        MessagesEvent::ParticipantRemoved(e) => {
+            vec![member(e.user_id, parted(Some(e.removed_by_user_id), at))]
+        }
+        MessagesEvent::ParticipantRoleChanged(e) => {
+            vec![member(e.user_id, new_role(e.new_role, at))]
+        }
+        MessagesEvent::MessageSent(e) => {
+            vec![change(Table::Messages, e.message_id, Op::Insert(sent(e, at)))]
+        }
+        MessagesEvent::MessageEdited(e) => {
+            vec![change(
+                Table::Messages,
+                e.message_id,
+                Op::Patch(json!({
+                    "content": e.content, "is_edited": true, "edited_at": at, "updated_at": at,
+                })),
+            )]
+        }
+        MessagesEvent::MessageDeleted(e) => {
+            vec![change(
+                Table::Messages,
+                e.message_id,
+                Op::Patch(json!({
+                    "content": "", "metadata": {}, "is_deleted": true, "deleted_at": at,
+                    "deleted_by_user_id": e.deleted_by_user_id, "updated_at": at,
+                })),
+            )]
+        }
+        MessagesEvent::ReactionAdded(e) => {
+            let id = reaction_id(e);
+            vec![change(
+                Table::Reactions,
+                id,
+                Op::Add(json!({
+                    "id": id, "conversation_id": conversation, "message_id": e.message_id,
+                    "user_id": e.user_id, "emoji": e.emoji, "created_at": at, "updated_at": at,
+                })),
+            )]
+        }
+        MessagesEvent::ReactionRemoved(e) => {
+            vec![change(Table::Reactions, reaction_id(e), Op::Delete)]
+        }
+        MessagesEvent::MessageDelivered(_) | MessagesEvent::ConversationRead(_) => Vec::new(),
+    }
+}
+
+fn user_row(table: Table, id: Uuid, op: Op) -> Change {
+    Change { row: Row { table, id, conversation: None }, op }
+}
+
+fn registered(e: &UserRegistered, at: &Value) -> Vec<Change> {
+    let user = json!({
+        "id": e.user_id, "email": e.email, "phone_number": e.phone_number,
+        "username": e.username, "password_hash": e.password_hash.as_ref().map(|_| REDACTED),
+        "role": role(e.role), "user_type": user_type(e.user_type),
+        "account_status": status(e.account_status), "created_at": at, "updated_at": at,
+    });
+    let profile = json!({
+        "user_id": e.user_id, "username": e.username, "display_name": e.display_name,
+        "full_name": null, "bio": null, "avatar_url": null, "profile_visibility": "public",
+        "language_code": "en", "timezone": "UTC", "created_at": at, "updated_at": at,
+    });
+    vec![
+        user_row(Table::Users, e.user_id, Op::Insert(user)),
+        user_row(Table::Profiles, e.user_id, Op::Insert(profile)),
+    ]
+}
+
+fn profile(e: &ProfileUpdated, at: &Value) -> Change {
+    let fields = [
+        ("display_name", e.display_name.as_deref()),
+        ("full_name", e.full_name.as_deref()),
+        ("bio", e.bio.as_deref()),
+        ("avatar_url", e.avatar_url.as_deref()),
+        ("profile_visibility", e.profile_visibility.map(visibility)),
+        ("language_code", e.language_code.as_deref()),
+        ("timezone", e.timezone.as_deref()),
+    ];
+    user_row(Table::Profiles, e.user_id, Op::Patch(patch(&fields, at)))
+}
+
+/// The fields that are given; an empty text clears one.
+fn patch(fields: &[(&str, Option<&str>)], at: &Value) -> Value {
+    let mut patch: JsonMap = fields
+        .iter()
+        .filter_map(|(name, value)| Some(((*name).to_owned(), json!(non_empty((*value)?)))))
+        .collect();
+    patch.insert("updated_at".to_owned(), at.clone());
+    Value::Object(patch)
+}
+
+fn non_empty(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn created(e: &ConversationCreated, at: &Value) -> Value {
+    json!({
+        "id": e.conversation_id, "conversation_type": e.conversation_type.name(),
+        "direct_key": e.direct_key, "title": e.title.as_deref().and_then(non_empty),
+        "description": e.description.as_deref().and_then(non_empty),
+        "avatar_url": e.avatar_url.as_deref().and_then(non_empty),
+        "creator_user_id": e.creator_user_id, "owner_user_id": e.creator_user_id,
+        "is_public": e.is_public, "is_encrypted": e.is_encrypted,
+        "created_at": at, "updated_at": at,
+    })
+}
+
+fn described(e: &ConversationUpdated, at: &Value) -> Value {
+    let fields = [
+        ("title", e.title.as_deref()),
+        ("description", e.description.as_deref()),
+        ("avatar_url", e.avatar_url.as_deref()),
+    ];
+    patch(&fields, at)
+}
+
+fn joined(e: &ParticipantJoined, at: &Value) -> Op {
+    Op::Upsert(json!({
+        "id": ids::member(e.conversation_id, e.user_id), "conversation_id": e.conversation_id,
+        "user_id": e.user_id, "role": e.role.name(), "invited_by_user_id": e.invited_by_user_id,
+        "removed_by_user_id": null, "is_active": true, "joined_at": at, "left_at": null,
+        "created_at": at, "updated_at": at,
+    }))
+}
+
+fn parted(removed_by: Option<Uuid>, at: &Value) -> Op {
+    Op::Patch(json!({
+        "is_active": false, "left_at": at, "removed_by_user_id": removed_by, "updated_at": at,
+    }))
+}
+
+fn new_role(role: Role, at: &Value) -> Op {
+    Op::Patch(json!({ "role": role.name(), "updated_at": at }))
+}
+
+fn sent(e: &MessageSent, at: &Value) -> Value {
+    json!({
+        "id": e.message_id, "conversation_id": e.conversation_id,
+        "sender_user_id": e.sender_user_id, "recipient_user_id": e.recipient_user_id,
+        "message_type": e.message_type.name(), "content": e.content,
+        "content_encrypted": e.content_encrypted, "reply_to_message_id": e.reply_to_message_id,
+        "forward_from_message_id": e.forward_from_message_id,
+        "forward_from_conversation_id": e.forward_from_conversation_id,
+        "mentions": e.mentions, "metadata": e.metadata, "is_edited": false, "edited_at": null,
+        "is_deleted": false, "deleted_at": null, "deleted_by_user_id": null,
+        "created_at": at, "updated_at": at,
+    })
+}
+
+fn reaction_id(e: &Reaction) -> Uuid {
+    ids::reaction(e.conversation_id, e.message_id, e.user_id, &e.emoji)
+}
+
+/// A time as JSON has it: RFC 3339 with microseconds.
+fn time(time: Time) -> Value {
+    Value::String(time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+}

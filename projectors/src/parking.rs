@@ -1,0 +1,131 @@
+//! Ids that are set aside because of an event that cannot be applied.
+
+use std::collections::HashSet;
+
+use echolog_events::{Body, Recorded};
+use sqlx::PgConnection;
+
+use crate::copy::Rows;
+use crate::sql::Sql;
+use crate::{Projection, ProjectionError, Target};
+
+const LOAD: &str = "SELECT DISTINCT stream_id FROM projection.parked WHERE projection = $1";
+
+const COPY: &str =
+    "COPY projection.parked (projection, partition, stream_id, event_seq, event_type,
+    error, parked_at, payload) FROM STDIN BINARY";
+
+/// The ids that a projector has set aside.
+#[derive(Debug)]
+pub(crate) struct Parking {
+    projection: Projection,
+    name: String,
+    ids: HashSet<String>,
+    copy: Sql,
+}
+
+/// An event that waits, and why if it is the first of its id.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Parked<'a> {
+    pub(crate) event: &'a Recorded,
+    pub(crate) error: Option<String>,
+}
+
+/// The events of a batch, sorted out.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Plan<'a> {
+    pub(crate) apply: Vec<&'a Recorded>,
+    pub(crate) park: Vec<Parked<'a>>,
+}
+
+impl Parking {
+    /// Reads what is set aside.
+    pub(crate) async fn load(
+        connection: &mut PgConnection,
+        target: &Target,
+    ) -> Result<Self, ProjectionError> {
+        let name = target.name();
+        let rows: Vec<(String,)> = sqlx::query_as(LOAD).bind(&name).fetch_all(connection).await?;
+        Ok(Self {
+            projection: target.projection(),
+            name,
+            ids: rows.into_iter().map(|(id,)| id).collect(),
+            copy: Sql::new(COPY.to_owned()),
+        })
+    }
+
+    /// How many ids are set aside.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Sorts a batch out: what cannot be read is parked, and so is everything later under its id.
+    pub(crate) fn plan<'a>(&self, events: &[&'a Recorded]) -> Plan<'a> {
+        let mut plan = Plan::default();
+        let mut new: HashSet<&str> = HashSet::new();
+        for event in events {
+            let id = event.key.id.as_str();
+            let ours = self.projection.concerns(event.key.stream);
+            if ours && (self.ids.contains(id) || new.contains(id)) {
+                plan.park.push(Parked { event, error: None });
+            } else if let (true, Body::Unreadable(unreadable)) = (ours, &event.body) {
+                new.insert(id);
+                plan.park.push(Parked { event, error: Some(unreadable.reason.clone()) });
+            } else {
+                plan.apply.push(event);
+            }
+        }
+        plan
+    }
+
+    /// The plan for an event that was found to be the one that cannot be applied.
+    pub(crate) fn set_aside<'a>(&self, event: &'a Recorded, error: String) -> Plan<'a> {
+        if !self.projection.parks() {
+            tracing::error!(
+                projection = self.name,
+                seq = event.seq,
+                error,
+                "an event is passed over"
+            );
+            return Plan::default();
+        }
+        Plan { apply: Vec::new(), park: vec![Parked { event, error: Some(error) }] }
+    }
+
+    /// Writes down what waits, in the caller's transaction.
+    pub(crate) async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        parked: &[Parked<'_>],
+    ) -> Result<(), ProjectionError> {
+        let mut rows = Rows::new();
+        for Parked { event, error } in parked {
+            let (event_type, payload) = match &event.body {
+                Body::Known(known) => (known.event_type().name, Some(known.encode())),
+                Body::Unreadable(unreadable) => (unreadable.name.as_str(), None),
+            };
+            rows.row(&[
+                &self.name,
+                &i16::from(event.partition.number()),
+                &event.key.id,
+                &event.seq.cast_signed(),
+                &event_type,
+                error,
+                &event.meta.time,
+                &payload,
+            ]);
+        }
+        Ok(rows.send(connection, &self.copy).await?)
+    }
+
+    /// Remembers what is written down, once that is committed.
+    pub(crate) fn remember(&mut self, parked: &[Parked<'_>]) {
+        for Parked { event, error } in parked {
+            if let Some(error) = error {
+                let (projection, id) = (&self.name, &event.key.id);
+                tracing::error!(projection, seq = event.seq, id, error, "an id is set aside");
+                self.ids.insert(id.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What the tests have in common.
+
+mod log;
+mod server;
+mod tables;
+
+pub(crate) use log::{Log, id, minute};
+pub(crate) use server::{database, url};
+pub(crate) use tables::Tables;
