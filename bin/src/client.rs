@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::clock;
+use crate::retry::Retry;
 
 /// How long to wait for an outcome before sending the command again.
 const AGAIN_AFTER: Duration = Duration::from_secs(3);
@@ -158,11 +159,18 @@ impl Client {
     }
 
     async fn ask(&self, request: &Request) -> Result<Bytes, ClientError> {
-        let subject = self.subject("req", request);
-        self.bus
-            .request(subject, headers(request), body(request), self.patience)
-            .await
-            .map_err(|_| ClientError::Silence(self.patience, request.id))
+        let deadline = tokio::time::Instant::now() + self.patience;
+        let mut retry = Retry::default();
+        loop {
+            let subject = self.subject("req", request);
+            let answer = self.bus.request(subject, headers(request), body(request), self.patience);
+            match tokio::time::timeout_at(deadline, answer).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                // Nobody was there; perhaps somebody is about to be.
+                Ok(Err(_)) if tokio::time::Instant::now() < deadline => retry.pause().await,
+                _ => return Err(ClientError::Silence(self.patience, request.id)),
+            }
+        }
     }
 
     fn subject(&self, prefix: &str, request: &Request) -> String {

@@ -119,7 +119,7 @@ fn trailing() -> Rejection {
 /// What a decoder says, as a rejection about a field.
 fn rejection(path: &serde_path_to_error::Path, message: &str) -> Rejection {
     let path = path.to_string();
-    let field = if path == "." { "" } else { path.as_str() };
+    let field = if path == "." || path.contains('?') { "" } else { path.as_str() };
     match message.find(TOO_LARGE) {
         Some(at) => Rejection::too_large(field, sentence(&message[at + TOO_LARGE.len()..])),
         None => Rejection::invalid(field, sentence(message)),

@@ -82,8 +82,9 @@ impl ProjectionError {
 
 impl From<sqlx::Error> for ProjectionError {
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
-            Some(code) if is_data(&code) => Self::Data { reason: error.to_string() },
+        let database = error.as_database_error();
+        match database.and_then(|error| Some((error.code()?, error.message()))) {
+            Some((code, message)) if is_data(&code) => Self::Data { reason: message.to_owned() },
             Some(_) | None => Self::Database(error),
         }
     }

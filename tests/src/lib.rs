@@ -71,6 +71,7 @@ impl Servers {
         };
         let mut postgres_options = PostgresOptions::new(Credential::new("echolog_owner", "test"));
         postgres_options.fsync = false;
+        postgres_options.settings.push(("max_connections".to_owned(), "500".to_owned()));
         let (nats_dir, pg_dir) = (directory.path().join("nats"), directory.path().join("pg"));
         let (nats, postgres) = tokio::try_join!(
             Nats::start(&binaries, &nats_dir, nats_options),

@@ -8,8 +8,8 @@ use echolog_tests::{Tenant, run};
 use serde_json::json;
 
 /// Unread, counted anew from the messages themselves, beside what the view says.
-const RECOUNT: &str = "SELECT c.user_id, c.unread_count, count(m.id) FILTER (WHERE m.seq > c.read_seq AND m.sender_user_id <> c.user_id AND NOT m.is_deleted)
-    FROM messages.conversation_participants c LEFT JOIN messages.messages m USING (conversation_id)
+const RECOUNT: &str = "SELECT c.user_id, c.unread_count, count(m.id) FILTER (WHERE m.seq > b.read_seq AND m.sender_user_id <> c.user_id AND NOT m.is_deleted)
+    FROM messages.conversation_participants c JOIN messages.members b USING (conversation_id, user_id) LEFT JOIN messages.messages m USING (conversation_id)
     WHERE c.is_active GROUP BY c.conversation_id, c.user_id, c.unread_count";
 
 async fn assert_unread(t: &Tenant) -> anyhow::Result<()> {
@@ -142,7 +142,9 @@ fn commands_of_one_tick_see_each_other() {
                 group,
                 json!({ "message_id": message, "emoji": "👍" }),
             ),
-            Request::new(ada, "messages.delete_message", group, json!({ "message_id": message })),
+            Request::new(ada, "messages.delete_message", group, json!({ "message_id": message }))
+                .projected()
+                .projected(),
         ];
         let outcomes =
             futures::future::try_join_all(requests.iter().map(|r| t.client.send(r))).await?;

@@ -301,7 +301,7 @@ impl Tour<'_> {
         ensure!(outcome.projected == Some(true), "the tables lag behind: {outcome:?}");
         say("Unread messages, exact and without a row per reader:");
         self.table(&format!(
-            "SELECT p.display_name AS member, c.role, c.unread_count AS unread, c.read_seq AS read_up_to, c.is_active AS active
+            "SELECT p.display_name AS member, c.role, c.unread_count AS unread, c.last_read_at IS NOT NULL AS has_read, c.is_active AS active
              FROM messages.conversation_participants c JOIN users.profiles p USING (user_id)
              WHERE c.conversation_id = '{group}' ORDER BY c.unread_count, p.display_name"
         )).await?;

@@ -14,7 +14,6 @@ use echolog_commands::{Command, CommandType, ContentType, Outcome, Rejection};
 use echolog_nats::{CommandSubject, HeaderMap, Incoming, header};
 use futures::StreamExt;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
 use super::{Handler, HandlerError};
 use crate::retry::Retry;
@@ -25,8 +24,8 @@ const CONCURRENCY: usize = 256;
 /// How long the owner may take, before it is looked for again.
 const OWNER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often the owner is looked for.
-const ATTEMPTS: usize = 4;
+/// How long the owner is looked for.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 struct Front {
     handler: Handler,
@@ -34,14 +33,16 @@ struct Front {
     hashing: Semaphore,
 }
 
-/// Takes requests until it is aborted.
-pub(super) async fn spawn(handler: Handler) -> Result<JoinHandle<()>, HandlerError> {
+/// Listens for requests; the future that it returns takes them, for ever.
+pub(super) async fn listen(
+    handler: Handler,
+) -> Result<impl Future<Output = ()> + Send, HandlerError> {
     let requests = handler.bus.subscribe(handler.names.requests(), Some("handlers")).await?;
     let front = Arc::new(Front { handler, hashing: Semaphore::new(1) });
-    Ok(tokio::spawn(requests.for_each_concurrent(CONCURRENCY, move |message| {
+    Ok(requests.for_each_concurrent(CONCURRENCY, move |message| {
         let front = Arc::clone(&front);
         async move { front.take(message.into()).await }
-    })))
+    }))
 }
 
 impl Front {
@@ -118,7 +119,8 @@ impl Front {
         let partition = subject.partition();
         let own = names.own(partition);
         let mut retry = Retry::default();
-        for _ in 0..ATTEMPTS {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while tokio::time::Instant::now() < deadline {
             match bus
                 .request(own.clone(), headers.clone(), body.clone(), self.timeout(&headers))
                 .await

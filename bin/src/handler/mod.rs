@@ -21,6 +21,7 @@ use echolog_commands::Settings;
 use echolog_nats::{Bus, BusError, EventLog, Names};
 use echolog_projectors::store::{Store, StoreError};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::metrics::HandlerMetrics;
 pub use limits::RateLimit;
@@ -64,10 +65,9 @@ impl Handler {
     /// # Errors
     /// What it cannot start without, and what it cannot go on without.
     pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), HandlerError> {
-        let front = front::spawn(self.clone()).await?;
-        let result = engine::Engine::start(self).await?.run(stop).await;
-        front.abort();
-        result
+        let mut front = JoinSet::new();
+        front.spawn(front::listen(self.clone()).await?);
+        engine::Engine::start(self).await?.run(stop).await
     }
 
     pub(crate) fn log(&self) -> EventLog {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use echolog_events::Time;
 use echolog_nats::{EventLog, Page};
+use echolog_projectors::ProjectionError;
 use echolog_projectors::store::{Store, StoreError};
 use tokio::sync::broadcast;
 
@@ -29,13 +30,11 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// Begins to read where the projection that lags most stands.
-    pub(super) async fn start(log: EventLog, store: Store) -> Result<Self, StoreError> {
+    /// Stands where the projection that lags most stands.
+    pub(super) async fn new(store: Store) -> Result<Self, StoreError> {
         let from = store.positions().await?.all();
         let (pages, _) = broadcast::channel(PAGES);
-        let hub = Self { pages, position: Arc::new(AtomicU64::new(from)) };
-        tokio::spawn(hub.clone().read(log));
-        Ok(hub)
+        Ok(Self { pages, position: Arc::new(AtomicU64::new(from)) })
     }
 
     /// Every page from now on.
@@ -48,7 +47,8 @@ impl Hub {
         self.position.load(Ordering::Acquire)
     }
 
-    async fn read(self, log: EventLog) {
+    /// Reads for ever.
+    pub(super) async fn read(self, log: EventLog) -> Result<(), ProjectionError> {
         let mut retry = Retry::default();
         loop {
             let Ok(mut reader) = log.read_from(self.position() + 1).await else {

@@ -36,8 +36,9 @@ impl Projector {
     /// What needs an operator.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let log = EventLog::new(self.bus.clone(), self.names.clone());
-        let hub = Hub::start(log.clone(), Store::new(&self.database)).await?;
+        let hub = Hub::new(Store::new(&self.database)).await?;
         let mut tasks = JoinSet::new();
+        tasks.spawn(hub.clone().read(log.clone()));
         for projection in Projection::ALL {
             let worker =
                 Worker { projector: self.clone(), log: log.clone(), hub: hub.clone(), projection };

@@ -128,6 +128,6 @@ async fn every_month_has_a_partition() {
         tables
             .rows("SELECT tableoid::regclass, count(*) FROM audit.record_changes GROUP BY 1 ORDER BY 1")
             .await,
-        ["(audit.record_changes_2026_01,2)", "(audit.record_changes_2025_12,2)"]
+        ["(audit.record_changes_2025_12,2)", "(audit.record_changes_2026_01,2)"]
     );
 }

@@ -98,7 +98,7 @@ async fn what_does_not_fit_is_set_aside() {
             r#"(1,"event 1: no conversation #64")"#,
             r#"(4,"event 4: no message #c in conversation #c8")"#,
             r#"(8,"event 8: #2 is no member of #12c")"#,
-            r#"(12,"event 12: message #e exists")"#,
+            r#"(12,"duplicate key value violates unique constraint ""messages_pkey""")"#,
         ]
         .map(|row| row.to_owned())
     );

@@ -1,0 +1,233 @@
+//! Random histories, all of which the write side could have written, and some that it refuses:
+//! the same again, backwards, to what is gone.
+
+use std::collections::BTreeSet;
+
+use echolog_events::{ConversationUpdated, ProfileUpdated, Role, Uuid};
+use proptest::prelude::*;
+
+use crate::support::{Log, id};
+
+const USERS: u128 = 4;
+const CONVERSATIONS: u128 = 2;
+
+/// Something that a user does. Numbers are taken modulo what there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Send { conversation: u8, user: u8 },
+    Reply { conversation: u8, user: u8, message: u8 },
+    Edit { message: u8 },
+    Delete { message: u8 },
+    React { message: u8, user: u8, emoji: u8 },
+    Unreact { message: u8, user: u8, emoji: u8 },
+    Deliver { message: u8, user: u8 },
+    Read { message: u8, user: u8 },
+    Join { conversation: u8, user: u8 },
+    Leave { conversation: u8, user: u8 },
+    Remove { conversation: u8, user: u8 },
+    ChangeRole { conversation: u8, user: u8 },
+    HandOver { conversation: u8, user: u8 },
+    Describe { conversation: u8 },
+    Profile { user: u8, text: u8 },
+    Block { user: u8 },
+    Unblock { user: u8 },
+}
+
+impl Arbitrary for Step {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        let numbers = any::<(u8, u8, u8)>();
+        (0_u8..30, numbers).prop_map(|(kind, numbers)| Self::of(kind, numbers)).boxed()
+    }
+}
+
+impl Step {
+    /// The kinds that matter most come most often.
+    fn of(kind: u8, (a, user, b): (u8, u8, u8)) -> Self {
+        match kind {
+            0..6 => Self::Send { conversation: a, user },
+            6..8 => Self::Reply { conversation: a, user, message: b },
+            8 => Self::Edit { message: a },
+            9..12 => Self::Delete { message: a },
+            12..14 => Self::React { message: a, user, emoji: b },
+            14 => Self::Unreact { message: a, user, emoji: b },
+            15..17 => Self::Deliver { message: a, user },
+            17..21 => Self::Read { message: a, user },
+            21..23 => Self::Join { conversation: a, user },
+            23 => Self::Leave { conversation: a, user },
+            24 => Self::Remove { conversation: a, user },
+            25 => Self::ChangeRole { conversation: a, user },
+            26 => Self::HandOver { conversation: a, user },
+            27 => Self::Describe { conversation: a },
+            28 => Self::Profile { user, text: a },
+            _ if a % 2 == 0 => Self::Block { user },
+            _ => Self::Unblock { user },
+        }
+    }
+}
+
+/// What there is to act on.
+struct World {
+    log: Log,
+    /// Everyone who was ever a member.
+    known: BTreeSet<(Uuid, Uuid)>,
+    active: BTreeSet<(Uuid, Uuid)>,
+    /// Conversation, message, sender.
+    messages: Vec<(Uuid, Uuid, Uuid)>,
+}
+
+/// A log in which these steps were taken, as far as there was anything to act on.
+pub(super) fn log_of(steps: &[Step]) -> Log {
+    let mut world = World::new();
+    for step in steps {
+        world.take(*step);
+    }
+    world.log
+}
+
+impl World {
+    fn new() -> Self {
+        let mut log = Log::default();
+        for user in 1..=USERS {
+            log.register(id(user), &format!("user {user}"));
+        }
+        let mut known = BTreeSet::new();
+        for conversation in 1..=CONVERSATIONS {
+            let members = [id(1), id(2), id(3)];
+            log.group(id(100 * conversation), &members);
+            known.extend(members.map(|user| (id(100 * conversation), user)));
+        }
+        Self { log, active: known.clone(), known, messages: Vec::new() }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Send { .. } | Step::Reply { .. } | Step::Edit { .. } | Step::Delete { .. } => {
+                self.write(step);
+            }
+            Step::React { message, user, emoji } | Step::Unreact { message, user, emoji } => {
+                let Some((conversation, message, _)) = self.message(message) else { return };
+                let (user, emoji) = (self::user(user), ["👍", "🎉"][usize::from(emoji % 2)]);
+                if matches!(step, Step::React { .. }) {
+                    self.log.react(conversation, message, user, emoji);
+                } else {
+                    self.log.unreact(conversation, message, user, emoji);
+                }
+            }
+            Step::Deliver { message, user } | Step::Read { message, user } => {
+                let Some((conversation, message, _)) = self.message(message) else { return };
+                let user = self::user(user);
+                match step {
+                    _ if !self.known.contains(&(conversation, user)) => {}
+                    Step::Read { .. } => self.log.read(conversation, user, message),
+                    _ => self.log.deliver(conversation, user, message),
+                }
+            }
+            Step::Profile { user, text } => self.log.profile(ProfileUpdated {
+                user_id: self::user(user),
+                bio: Some("x".repeat(usize::from(text % 3))),
+                ..ProfileUpdated::default()
+            }),
+            Step::Block { user } => self.log.block(self::user(user), id(9)),
+            Step::Unblock { user } => self.log.unblock(self::user(user), id(9)),
+            Step::Join { .. }
+            | Step::Leave { .. }
+            | Step::Remove { .. }
+            | Step::ChangeRole { .. }
+            | Step::HandOver { .. }
+            | Step::Describe { .. } => self.organise(step),
+        }
+    }
+
+    fn write(&mut self, step: Step) {
+        let n = self.messages.len() as u128;
+        let new = id(1000 + n);
+        match step {
+            Step::Send { conversation, user } => {
+                let (conversation, user) = (self::conversation(conversation), self::user(user));
+                if self.active.contains(&(conversation, user)) {
+                    self.log.send(conversation, new, user, &format!("message {n}"));
+                    self.messages.push((conversation, new, user));
+                }
+            }
+            Step::Reply { conversation, user, message } => {
+                let (conversation, user) = (self::conversation(conversation), self::user(user));
+                let Some((there, parent, _)) = self.message(message) else { return };
+                if there == conversation && self.active.contains(&(conversation, user)) {
+                    self.log.reply(conversation, new, user, parent);
+                    self.messages.push((conversation, new, user));
+                }
+            }
+            Step::Edit { message } => {
+                let Some((conversation, message, sender)) = self.message(message) else { return };
+                let text = format!("edited at {}", self.log.end());
+                self.log.edit(conversation, message, sender, &text);
+            }
+            Step::Delete { message } => {
+                let Some((conversation, message, sender)) = self.message(message) else { return };
+                self.log.delete(conversation, message, sender);
+            }
+            _ => {}
+        }
+    }
+
+    fn organise(&mut self, step: Step) {
+        match step {
+            Step::Join { conversation, user } => {
+                let key = (self::conversation(conversation), self::user(user));
+                if self.active.insert(key) {
+                    self.known.insert(key);
+                    self.log.join(key.0, key.1);
+                }
+            }
+            Step::Leave { conversation, user } => {
+                let key = (self::conversation(conversation), self::user(user));
+                if self.active.remove(&key) {
+                    self.log.leave(key.0, key.1);
+                }
+            }
+            Step::Remove { conversation, user } => {
+                let key = (self::conversation(conversation), self::user(user));
+                if self.active.remove(&key) {
+                    self.log.remove(key.0, key.1, id(1));
+                }
+            }
+            Step::ChangeRole { conversation, user } => {
+                let key = (self::conversation(conversation), self::user(user));
+                if self.active.contains(&key) {
+                    let role = Role::ALL[usize::from(user) % 3];
+                    self.log.change_role(key.0, key.1, role);
+                }
+            }
+            Step::HandOver { conversation, user } => {
+                let conversation = self::conversation(conversation);
+                let key = (conversation, self::user(user));
+                if self.active.contains(&key) && self.active.contains(&(conversation, id(1))) {
+                    self.log.hand_over(conversation, id(1), key.1);
+                }
+            }
+            Step::Describe { conversation } => self.log.describe(ConversationUpdated {
+                conversation_id: self::conversation(conversation),
+                description: Some("y".repeat(usize::from(conversation % 3))),
+                ..ConversationUpdated::default()
+            }),
+            _ => {}
+        }
+    }
+
+    fn message(&self, n: u8) -> Option<(Uuid, Uuid, Uuid)> {
+        let count = self.messages.len();
+        // The latest ones are the most interesting.
+        (count > 0).then(|| self.messages[count - 1 - usize::from(n) % count.min(12)])
+    }
+}
+
+fn user(n: u8) -> Uuid {
+    id(1 + u128::from(n) % USERS)
+}
+
+fn conversation(n: u8) -> Uuid {
+    id(100 * (1 + u128::from(n) % CONVERSATIONS))
+}
