@@ -130,11 +130,11 @@ pub(crate) fn neither_blocks(world: &World, one: Uuid, other: Uuid) -> Result<()
 ///
 /// # Errors
 /// `not_found` or `gone`.
-pub(crate) fn live_message<'w>(
-    world: &'w World,
+pub(crate) fn live_message(
+    world: &World,
     conversation: Uuid,
     id: Uuid,
-) -> Result<&'w Message, Rejection> {
+) -> Result<&Message, Rejection> {
     let message = world
         .message(conversation, id)
         .ok_or_else(|| Rejection::not_found("There is no such message in this conversation."))?;

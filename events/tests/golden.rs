@@ -2,6 +2,8 @@
 //!
 //! `ECHOLOG_BLESS=1` writes the file of a new event. A file that exists is never changed.
 
+#![allow(clippy::too_many_lines, reason = "one sample of each event")]
+
 use std::fs;
 use std::path::PathBuf;
 

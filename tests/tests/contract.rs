@@ -67,7 +67,8 @@ fn every_malformed_command_gets_its_error() {
         let ada = t.user("ada").await?.to_string();
         let id = || clock::new_id().to_string();
         let json = ("Content-Type", "application/json");
-        let attempts: Vec<(&str, Vec<(&str, String)>, &[u8], &str)> = vec![
+        type Headers<'h> = Vec<(&'h str, String)>;
+        let attempts: Vec<(&str, Headers<'_>, &[u8], &str)> = vec![
             (
                 "users.update_profile",
                 vec![("Nats-Msg-Id", id()), (json.0, json.1.into())],

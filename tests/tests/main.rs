@@ -1,5 +1,7 @@
 //! The whole system against real servers: one binary, so that the servers start once.
 
+#![allow(clippy::too_many_lines, reason = "a story is as long as it is")]
+
 mod clients;
 mod commands;
 mod contract;

@@ -138,7 +138,9 @@ fn describe_metrics(out: &mut String) -> anyhow::Result<()> {
         let labels: Vec<&str> = family
             .get_metric()
             .first()
-            .map(|metric| metric.get_label().iter().map(|label| label.name()).collect())
+            .map(|metric| {
+                metric.get_label().iter().map(prometheus::proto::LabelPair::name).collect()
+            })
             .unwrap_or_default();
         let kind = match family.get_field_type() {
             MetricType::COUNTER => "counter",

@@ -11,6 +11,7 @@ use crate::roles::{Roles, Running};
 
 /// Run workers against given servers.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Commands per second that one actor may send on average; 0 for no limit.
     #[arg(long, env = "ECHOLOG_RATE_LIMIT", default_value_t = RateLimit::default().per_second)]

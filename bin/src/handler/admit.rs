@@ -196,7 +196,7 @@ fn read(
             received,
             // A secret is no less secret for being malformed.
             erase: erase
-                || command_type.is_some_and(|found| found.may_carry_secret())
+                || command_type.is_some_and(CommandType::may_carry_secret)
                     && rejection.code == ErrorCode::Invalid,
             rejection,
         })),

@@ -124,7 +124,7 @@ impl Engine {
                     if taken == 0 {
                         return Err(HandlerError::Stopped("command feed"));
                     }
-                    self.take(inputs.drain(..).collect()).await;
+                    self.take(std::mem::take(&mut inputs)).await;
                 }
             }
         }

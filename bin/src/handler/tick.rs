@@ -374,7 +374,9 @@ impl<'e> Tick<'e> {
         for (entry, verdict) in &group.entries {
             let outcome = match verdict {
                 Verdict::SameAs(index) => outcomes[*index].clone(),
-                verdict => self.outcome(&entry.admitted, verdict, &group.records, first),
+                Verdict::Known(_) | Verdict::Refused(_) | Verdict::Accepted { .. } => {
+                    self.outcome(&entry.admitted, verdict, &group.records, first)
+                }
             };
             outcomes.push(outcome);
         }
@@ -489,7 +491,7 @@ impl<'e> Tick<'e> {
             Source::Request { reply } => reply.clone(),
         };
         let Some(subject) = subject else { return };
-        let answer = Answer { subject, content_type: to.content_type.clone(), outcome };
+        let answer = Answer { subject, content_type: to.content_type, outcome };
         if let (true, Some(seq)) = (wait, answer.outcome.seq) {
             let waiting = Waiting { seq, since: Instant::now(), answer };
             if let Err(error) = self.engine.awaiting.try_send(waiting) {

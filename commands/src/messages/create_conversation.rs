@@ -222,9 +222,11 @@ mod tests {
         let events = users().when(id(1), here(), group).accepted();
         let joined: Vec<_> = events
             .iter()
-            .filter_map(|new| match &new.event {
-                Event::Messages(MessagesEvent::ParticipantJoined(e)) => Some((e.user_id, e.role)),
-                _ => None,
+            .filter_map(|new| {
+                let Event::Messages(MessagesEvent::ParticipantJoined(e)) = &new.event else {
+                    return None;
+                };
+                Some((e.user_id, e.role))
             })
             .collect();
         assert_eq!(joined, [(id(1), Role::Owner), (id(2), Role::Member)]);

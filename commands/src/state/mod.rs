@@ -51,7 +51,7 @@ impl State {
     pub fn evolve(&mut self, event: &Event, seq: u64) {
         match (self, event) {
             (Self::User(user), Event::Auth(AuthEvent::UserRegistered(e))) => {
-                *user = Some(User::registered(e))
+                *user = Some(User::registered(e));
             }
             (Self::User(Some(user)), Event::Users(UsersEvent::ProfileUpdated(e))) => user.update(e),
             (Self::Block(blocks), Event::Users(event)) => blocks.evolve(event),

@@ -25,7 +25,7 @@ fn batches_do_not_show() {
     let tables = runtime.block_on(Tables::new());
     let config = Config {
         cases: CASES,
-        max_shrink_iters: 200,
+        max_shrink_iters: 50,
         failure_persistence: None,
         ..Config::default()
     };
@@ -50,18 +50,25 @@ async fn check(tables: &Tables, log: &Log, cuts: &[usize]) {
     assert_eq!(tables.rows(unread).await, Model::of(log).unread());
 
     let single = build(tables, &log.events.chunks(1).collect::<Vec<_>>()).await;
-    assert_eq!(single, whole, "one by one");
+    same(&single, &whole);
 
     let random = build(tables, &cut(&log.events, cuts)).await;
-    assert_eq!(random, whole, "cut by {cuts:?}");
+    same(&random, &whole);
+}
+
+fn same(cut: &[String], whole: &[String]) {
+    let differs = cut.iter().zip(whole).find(|(cut, whole)| cut != whole);
+    assert_eq!(differs, None, "cut, whole");
+    assert_eq!(cut.len(), whole.len());
 }
 
 /// Builds all tables anew, and shows them.
 async fn build(tables: &Tables, batches: &[&[Recorded]]) -> Vec<String> {
     tables.clear().await;
     tables.feed(batches).await;
-    let mut dump =
-        tables.rows("SELECT * FROM projection.parked ORDER BY projection, event_seq").await;
+    let mut dump = tables
+        .rows("SELECT event_seq, projection, error FROM projection.parked ORDER BY 1 LIMIT 3")
+        .await;
     assert_eq!(dump, Vec::<String>::new(), "every history is one that can happen");
     for projection in Projection::ALL {
         dump.extend(tables.dump(&Target::live(projection)).await);

@@ -204,7 +204,9 @@ impl World {
             Step::HandOver { conversation, user } => {
                 let conversation = self::conversation(conversation);
                 let key = (conversation, self::user(user));
-                if self.active.contains(&key) && self.active.contains(&(conversation, id(1))) {
+                let both =
+                    self.active.contains(&key) && self.active.contains(&(conversation, id(1)));
+                if both && key.1 != id(1) {
                     self.log.hand_over(conversation, id(1), key.1);
                 }
             }
