@@ -33,8 +33,10 @@ enum Format {
     /// For people.
     #[default]
     Markdown,
-    /// For programs: every command with its fields.
-    Json,
+    /// For programs: a JSON Schema of each command's body.
+    JsonSchema,
+    /// For programs: channels and messages, as AsyncAPI 3.
+    Asyncapi,
 }
 
 const FILE: &str = "reference.md";
@@ -50,7 +52,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         match args.format {
             Format::Markdown => print!("{markdown}"),
-            Format::Json => println!("{}", serde_json::to_string_pretty(&as_json())?),
+            Format::JsonSchema => println!("{}", serde_json::to_string_pretty(&json_schema()?)?),
+            Format::Asyncapi => println!("{}", serde_json::to_string_pretty(&asyncapi()?)?),
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -160,30 +163,109 @@ fn describe_metrics(out: &mut String) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn as_json() -> Value {
-    let commands: Vec<Value> = COMMANDS
-        .iter()
-        .map(|command| {
-            let fields: Vec<Value> = command
-                .doc
-                .fields
-                .iter()
-                .map(|field| json!({ "name": field.name, "type": field.kind, "required": field.required }))
-                .collect();
+/// The schema of a command's body. A field's type is that of its value in the example.
+fn schema(command: CommandType) -> anyhow::Result<Value> {
+    let example: Value = serde_json::from_str(command.doc.example)?;
+    let mut properties = serde_json::Map::new();
+    for field in command.doc.fields {
+        let kind = match &example[field.name] {
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::String(_) | Value::Null => "string",
+        };
+        let property = json!({ "type": kind, "description": field.kind });
+        properties.insert(field.name.to_owned(), property);
+    }
+    let required: Vec<&str> =
+        command.doc.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    Ok(json!({
+        "type": "object",
+        "title": format!("{}.{}", command.domain, command.name),
+        "description": command.doc.summary,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+        "examples": [example],
+    }))
+}
+
+fn json_schema() -> anyhow::Result<Value> {
+    let mut definitions = serde_json::Map::new();
+    for command in COMMANDS {
+        definitions.insert(format!("{}.{}", command.domain, command.name), schema(*command)?);
+    }
+    Ok(json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": definitions }))
+}
+
+fn asyncapi() -> anyhow::Result<Value> {
+    let mut channels = serde_json::Map::new();
+    let mut operations = serde_json::Map::new();
+    for command in COMMANDS {
+        let name = format!("{}.{}", command.domain, command.name);
+        let prefix = if command.may_carry_secret() { "req" } else { "cmd" };
+        let message = json!({
+            "name": name,
+            "summary": command.doc.summary,
+            "headers": { "type": "object", "required": ["Nats-Msg-Id"], "properties": {
+                "Nats-Msg-Id": { "type": "string", "format": "uuid" },
+                "Content-Type": { "enum": ["application/msgpack", "application/json"] },
+            }},
+            "payload": schema(*command)?,
+        });
+        channels.insert(
+            name.clone(),
             json!({
-                "domain": command.domain,
-                "command": command.name,
-                "summary": command.doc.summary,
-                "target": command.doc.target,
-                "secret": command.may_carry_secret(),
-                "fields": fields,
-                "events": command.doc.events,
-            })
-        })
-        .collect();
-    let events: Vec<Value> = EVENT_TYPES
-        .iter()
-        .map(|event| json!({ "type": event.name, "schema": event.schema }))
-        .collect();
-    json!({ "commands": commands, "events": events })
+                "address": format!("{prefix}.{{tenant}}.{{actor}}.{name}.{{target}}"),
+                "description": format!("Target: {}.", command.doc.target),
+                "parameters": { "tenant": {}, "actor": {}, "target": {} },
+                "messages": { "command": message },
+            }),
+        );
+        operations.insert(
+            name.clone(),
+            json!({
+                "action": "receive",
+                "channel": { "$ref": format!("#/channels/{name}") },
+                "reply": { "channel": { "$ref": "#/channels/outcome" } },
+            }),
+        );
+    }
+    channels.insert(
+        "outcome".to_owned(),
+        json!({
+            "address": "out.{tenant}.{actor}.{command_id}",
+            "parameters": { "tenant": {}, "actor": {}, "command_id": {} },
+            "messages": { "outcome": { "name": "outcome", "payload": outcome_schema() } },
+        }),
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(json!({
+        "asyncapi": "3.0.0",
+        "info": { "title": "Echolog", "version": version },
+        "channels": channels,
+        "operations": operations,
+    }))
+}
+
+fn outcome_schema() -> Value {
+    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|(code, _)| code.name()).collect();
+    json!({
+        "type": "object",
+        "properties": {
+            "command_id": { "type": ["string", "null"] },
+            "status": { "enum": ["accepted", "rejected", "failed"] },
+            "seq": { "type": ["integer", "null"] },
+            "version": { "type": ["integer", "null"] },
+            "events": { "type": "array", "items": { "type": "string" } },
+            "data": { "type": ["object", "null"] },
+            "error": { "type": ["object", "null"], "properties": {
+                "code": { "enum": codes },
+                "message": { "type": "string" },
+                "field": { "type": ["string", "null"] },
+            }},
+            "projected": { "type": "boolean" },
+        },
+    })
 }

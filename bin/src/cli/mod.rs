@@ -54,6 +54,12 @@ enum Command {
     Tail(tail::Args),
     /// Describe commands, events, errors and metrics.
     Describe(describe::Args),
+    /// Print new ids (UUIDv7), for the things that a client creates.
+    Id {
+        /// How many.
+        #[arg(default_value_t = 1)]
+        count: u32,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -67,6 +73,12 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Completions { shell } = &cli.command {
         clap_complete::generate(*shell, &mut Cli::command(), "echolog", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    if let Command::Id { count } = cli.command {
+        for _ in 0..count {
+            println!("{}", crate::clock::new_id());
+        }
         return ExitCode::SUCCESS;
     }
     init_log(&cli.config.log);
@@ -99,7 +111,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => send::run(config, args).await,
         Command::Tail(args) => tail::run(config, args).await,
         Command::Describe(args) => describe::run(&args),
-        Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        Command::Id { .. } | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
