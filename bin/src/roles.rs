@@ -10,6 +10,7 @@ use echolog_projectors::store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clock;
 use crate::config::Config;
 use crate::handler::{Handler, RateLimit};
 use crate::http;
@@ -88,7 +89,12 @@ impl Running {
                 settings: Arc::new(config.settings()?),
                 rate_limit,
                 metrics: metrics.handler.clone(),
-                owner: format!("{}:{}", hostname(), std::process::id()),
+                owner: format!(
+                    "{}:{}:{}",
+                    hostname(),
+                    std::process::id(),
+                    clock::new_id().simple()
+                ),
             };
             workers.spawn(async move { Ok(handler.run(stopped).await?) });
         }

@@ -60,7 +60,7 @@ pub struct Feed {
     names: Names,
     partition: Partition,
     events: mpsc::Sender<FeedEvent>,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::UnboundedReceiver<Order>,
     pin: Option<String>,
 }
 
@@ -97,8 +97,8 @@ impl Feed {
         names: Names,
         partition: Partition,
         events: mpsc::Sender<FeedEvent>,
-    ) -> mpsc::Sender<Order> {
-        let (sender, orders) = mpsc::channel(4);
+    ) -> mpsc::UnboundedSender<Order> {
+        let (sender, orders) = mpsc::unbounded_channel();
         let feed = Self { bus, names, partition, events, orders, pin: None };
         tokio::spawn(feed.follow());
         sender
@@ -202,6 +202,8 @@ impl Feed {
             asked = asked.saturating_sub(1);
             let Some(place) = message.reply.as_deref().and_then(Place::parse) else { continue };
             if place.consumer_sequence != expected {
+                // Pinned again at once, the run begins anew from the position in the log.
+                self.release().await?;
                 return Ok(RunEnd::Lost);
             }
             expected += 1;

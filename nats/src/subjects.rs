@@ -73,6 +73,12 @@ impl Names {
         format!("own.{}.{partition}", self.tenant)
     }
 
+    /// The subject on which handlers tell each other that they are there.
+    #[must_use]
+    pub fn handlers(&self) -> String {
+        format!("own.{}.handlers", self.tenant)
+    }
+
     /// The subjects of requests that carry a secret.
     #[must_use]
     pub fn requests(&self) -> String {

@@ -159,6 +159,12 @@ impl Tenant {
         self.workers.remove(index).stop().await
     }
 
+    /// How many partitions each process owns.
+    #[must_use]
+    pub fn owned_partitions(&self) -> Vec<f64> {
+        self.workers.iter().map(|worker| worker.metrics.handler.owned_partitions.get()).collect()
+    }
+
     /// The address of the first process's metrics.
     ///
     /// # Panics

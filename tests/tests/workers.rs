@@ -90,3 +90,21 @@ fn a_projector_catches_up() {
         .await
     });
 }
+
+#[test]
+fn handlers_share_the_partitions() {
+    run(async {
+        let mut t = Tenant::start().await?;
+        t.user("ada").await?;
+        t.add(Roles::HANDLER).await?;
+        eventually("each of two handlers has eight partitions", || async {
+            let owned: Vec<f64> = t.owned_partitions();
+            Ok(owned == [8.0, 8.0])
+        })
+        .await?;
+        for name in ["bob", "cid", "dan", "eve"] {
+            t.user(name).await?;
+        }
+        Ok(())
+    });
+}

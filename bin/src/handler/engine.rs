@@ -13,13 +13,14 @@ use echolog_nats::{
 };
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::admit::{self, Admission};
 use super::limits::Limiter;
 use super::ownership::{Owned, Ownership};
 use super::states::States;
 use super::tail::Tail;
-use super::{Handler, HandlerError, projected};
+use super::{Handler, HandlerError, presence, projected};
 use crate::clock;
 use crate::retry::Retry;
 
@@ -51,6 +52,8 @@ pub(super) struct Engine {
     pub(super) awaiting: mpsc::Sender<projected::Waiting>,
     /// Sequence of the last event that this process has appended.
     pub(super) appended: u64,
+    handlers: watch::Receiver<usize>,
+    _tasks: JoinSet<()>,
     inputs: mpsc::Receiver<Input>,
     input: mpsc::Sender<Input>,
     pages: mpsc::Receiver<Page>,
@@ -80,6 +83,9 @@ impl Engine {
                 }
             }
         });
+        let mut tasks = JoinSet::new();
+        let (bus, owner) = (handler.bus.clone(), handler.owner.clone());
+        let handlers = presence::watch(bus, &handler.names, owner, &mut tasks).await?;
         let awaiting = projected::spawn(handler.bus.clone(), handler.store.clone());
         let engine = Self {
             log,
@@ -89,6 +95,8 @@ impl Engine {
             limiter: Limiter::new(handler.rate_limit),
             awaiting,
             appended: 0,
+            handlers,
+            _tasks: tasks,
             inputs,
             input,
             pages,
@@ -190,7 +198,7 @@ impl Engine {
         if succeeded {
             tracing::info!(partition = %event.partition, "another process owns the partition now");
             self.disown(event.partition);
-            self.ownership.order(event.partition, Order::StandBy).await;
+            self.ownership.order(event.partition, Order::StandBy);
         }
     }
 
@@ -221,7 +229,7 @@ impl Engine {
             Ok(()) => tracing::info!(%partition, "took the partition over"),
             Err(error) => {
                 tracing::warn!(%partition, error, "could not take the partition over");
-                self.ownership.order(partition, Order::StandBy).await;
+                self.ownership.order(partition, Order::StandBy);
             }
         }
     }
@@ -263,7 +271,7 @@ impl Engine {
                 requests,
             },
         );
-        self.ownership.order(partition, Order::Start(Start { run, after: position })).await;
+        self.ownership.order(partition, Order::Start(Start { run, after: position }));
         self.handler.metrics.owned_partitions.set(self.ownership.partitions().len() as f64);
         Ok(())
     }
@@ -319,7 +327,7 @@ impl Engine {
             }
             Ok(_) => {
                 self.disown(partition);
-                self.ownership.order(partition, Order::StandBy).await;
+                self.ownership.order(partition, Order::StandBy);
                 false
             }
             Err(error) => {
@@ -339,6 +347,11 @@ impl Engine {
             Err(error) => tracing::warn!(%error, "the read side's positions cannot be read"),
         }
         self.handler.metrics.tail_events.set(self.tail.len() as f64);
+        let handlers = *self.handlers.borrow();
+        if let Some(partition) = self.ownership.surplus(handlers) {
+            tracing::info!(%partition, "gives the partition to another handler");
+            self.give_away(partition).await;
+        }
         for partition in self.ownership.partitions() {
             let waits = self.ownership.get(partition).and_then(|owned| owned.unlogged_since);
             if waits.is_some_and(|since| since.elapsed() > UNLOGGED) {
@@ -369,11 +382,22 @@ impl Engine {
     /// Notes how far each partition came and lets others take them at once.
     async fn hand_over(&mut self) {
         for partition in self.ownership.partitions() {
-            if self.ownership.get(partition).is_some_and(|owned| owned.unlogged_since.is_some()) {
-                self.record_position(partition).await;
-            }
-            self.ownership.order(partition, Order::Release).await;
-            self.disown(partition);
+            self.give_away(partition).await;
+        }
+    }
+
+    /// Notes how far a partition came and lets another process take it at once.
+    async fn give_away(&mut self, partition: Partition) {
+        if self.ownership.get(partition).is_some_and(|owned| owned.unlogged_since.is_some()) {
+            self.record_position(partition).await;
+        }
+        self.disown(partition);
+        self.ownership.order(partition, Order::Release);
+        let (bus, names) = (self.handler.bus.clone(), self.handler.names.clone());
+        let wake = names.wake(partition);
+        // Whoever waits for the partition is pinned by the next command.
+        if let Err(error) = bus.publish(wake, bytes::Bytes::new()).await {
+            tracing::debug!(%error, "nobody was woken");
         }
     }
 }

@@ -9,6 +9,7 @@ mod engine;
 mod front;
 mod limits;
 mod ownership;
+mod presence;
 mod projected;
 mod states;
 mod tail;

@@ -63,13 +63,13 @@ impl Drop for Owned {
 #[derive(Debug)]
 pub(super) struct Ownership {
     owned: HashMap<Partition, Owned>,
-    orders: Vec<mpsc::Sender<Order>>,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
     next_run: u64,
 }
 
 impl Ownership {
     /// Owns nothing yet. `orders` are the feeds, in the order of the partitions.
-    pub(super) fn new(orders: Vec<mpsc::Sender<Order>>) -> Self {
+    pub(super) fn new(orders: Vec<mpsc::UnboundedSender<Order>>) -> Self {
         debug_assert_eq!(orders.len(), usize::from(PARTITIONS));
         Self { owned: HashMap::new(), orders, next_run: 1 }
     }
@@ -106,8 +106,17 @@ impl Ownership {
     }
 
     /// Tells a partition's feed what to do.
-    pub(super) async fn order(&self, partition: Partition, order: Order) {
+    pub(super) fn order(&self, partition: Partition, order: Order) {
         // A feed that is gone follows a closed connection; the engine stops by itself then.
-        let _ = self.orders[partition.index()].send(order).await;
+        let _ = self.orders[partition.index()].send(order);
+    }
+
+    /// A partition to give away, if this process has more than its share.
+    pub(super) fn surplus(&self, handlers: usize) -> Option<Partition> {
+        let share = usize::from(PARTITIONS).div_ceil(handlers);
+        if self.owned.len() <= share {
+            return None;
+        }
+        self.owned.keys().max().copied()
     }
 }
