@@ -12,6 +12,7 @@ use bytes::Bytes;
 use echolog_events::{CommandPosition, Partition};
 use futures::StreamExt;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::provision::OWNERS;
 use crate::{Bus, BusError, IncomingHeaders, Names};
@@ -97,10 +98,11 @@ impl Feed {
         names: Names,
         partition: Partition,
         events: mpsc::Sender<FeedEvent>,
+        tasks: &mut JoinSet<()>,
     ) -> mpsc::UnboundedSender<Order> {
         let (sender, orders) = mpsc::unbounded_channel();
         let feed = Self { bus, names, partition, events, orders, pin: None };
-        tokio::spawn(feed.follow());
+        tasks.spawn(feed.follow());
         sender
     }
 
@@ -140,6 +142,8 @@ impl Feed {
                 Some(Order::StandBy) => return Ok(End::Lost),
                 Some(Order::Release) => {
                     self.release().await?;
+                    // The next command pins whoever waits for the partition; this is one.
+                    self.bus.publish(self.names.wake(self.partition), Bytes::new()).await?;
                     return Ok(End::Lost);
                 }
                 Some(Order::Start(start)) => match self.run(start).await? {

@@ -30,6 +30,9 @@ const TICK: usize = 512;
 /// How long the log may take to tell this process what it has just written.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long giving the partitions back may take.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
 /// How long handled commands that left no event may stay unknown to the log.
 const UNLOGGED: Duration = Duration::from_secs(5);
 
@@ -53,6 +56,7 @@ pub(super) struct Engine {
     /// Sequence of the last event that this process has appended.
     pub(super) appended: u64,
     handlers: watch::Receiver<usize>,
+    feeds: JoinSet<()>,
     _tasks: JoinSet<()>,
     inputs: mpsc::Receiver<Input>,
     input: mpsc::Sender<Input>,
@@ -69,10 +73,11 @@ impl Engine {
 
         let (input, inputs) = mpsc::channel(8 * TICK);
         let (feed_sender, mut feed_events) = mpsc::channel(4 * TICK);
+        let mut feeds = JoinSet::new();
         let orders = Partition::all()
             .map(|partition| {
                 let (bus, names) = (handler.bus.clone(), handler.names.clone());
-                Feed::spawn(bus, names, partition, feed_sender.clone())
+                Feed::spawn(bus, names, partition, feed_sender.clone(), &mut feeds)
             })
             .collect();
         let forward = input.clone();
@@ -96,6 +101,7 @@ impl Engine {
             awaiting,
             appended: 0,
             handlers,
+            feeds,
             _tasks: tasks,
             inputs,
             input,
@@ -137,6 +143,14 @@ impl Engine {
             }
         }
         self.hand_over().await;
+        let Self { ownership, inputs, mut feeds, handler, .. } = self;
+        drop((ownership, inputs));
+        // Without orders a feed ends once it has given its partition back.
+        let given_back = async { while feeds.join_next().await.is_some() {} };
+        if tokio::time::timeout(HAND_OVER, given_back).await.is_err() {
+            tracing::debug!("not every partition was given back; the others are free in a moment");
+        }
+        handler.bus.flush().await?;
         Ok(())
     }
 
@@ -348,7 +362,7 @@ impl Engine {
         }
         self.handler.metrics.tail_events.set(self.tail.len() as f64);
         let handlers = *self.handlers.borrow();
-        if let Some(partition) = self.ownership.surplus(handlers) {
+        while let Some(partition) = self.ownership.surplus(handlers) {
             tracing::info!(%partition, "gives the partition to another handler");
             self.give_away(partition).await;
         }
@@ -393,12 +407,6 @@ impl Engine {
         }
         self.disown(partition);
         self.ownership.order(partition, Order::Release);
-        let (bus, names) = (self.handler.bus.clone(), self.handler.names.clone());
-        let wake = names.wake(partition);
-        // Whoever waits for the partition is pinned by the next command.
-        if let Err(error) = bus.publish(wake, bytes::Bytes::new()).await {
-            tracing::debug!(%error, "nobody was woken");
-        }
     }
 }
 
