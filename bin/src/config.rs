@@ -40,9 +40,9 @@ pub struct Config {
     /// Where /metrics, /health and /ready are served.
     #[arg(long, env = "ECHOLOG_METRICS_ADDR", default_value = "127.0.0.1:9464", global = true)]
     pub metrics_addr: SocketAddr,
-    /// What is logged, such as `info` or `echolog=debug`.
-    #[arg(long, env = "ECHOLOG_LOG", default_value = "info,async_nats=warn", global = true)]
-    pub log: String,
+    /// What is logged, such as `info` or `echolog=debug`. Default: `info`, for `dev` `warn`.
+    #[arg(long, env = "ECHOLOG_LOG", global = true)]
+    pub log: Option<String>,
     /// The key that the tenant's keys are derived from: at least 32 characters, kept for ever.
     #[arg(long, env = "ECHOLOG_MASTER_KEY", hide_env_values = true, global = true)]
     pub master_key: Option<String>,

@@ -5,24 +5,24 @@ use echolog_events::{
 };
 use sqlx::PgConnection;
 
-use crate::copy::Rows;
-use crate::sql::Sql;
+use crate::rows::{Rows, Table};
 use crate::{ProjectionError, Target};
 
-const COPY_USERS: &str = "COPY {schema}.users (id, email, phone_number, username, password_hash,
-    password_changed_at, role, user_type, account_status, email_verified, phone_verified,
-    two_factor_enabled, failed_login_attempts, locked, created_at, updated_at)
-    FROM STDIN BINARY";
+/// Of `users`.
+const USERS: &str = "id uuid, email text, phone_number text, username text, password_hash text,
+    password_changed_at timestamptz, role text, user_type text, account_status text,
+    email_verified boolean, phone_verified boolean, two_factor_enabled boolean,
+    failed_login_attempts integer, locked boolean, created_at timestamptz, updated_at timestamptz";
 
 /// The statements of projection `auth`.
 #[derive(Debug)]
 pub(crate) struct Auth {
-    users: Sql,
+    users: Table,
 }
 
 impl Auth {
     pub(crate) fn new(target: &Target) -> Self {
-        Self { users: target.sql(COPY_USERS) }
+        Self { users: Table::new(target, "users", USERS) }
     }
 
     pub(crate) async fn write(

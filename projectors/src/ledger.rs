@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use echolog_events::{Body, Recorded, StreamKey, Uuid, event_id};
 use sqlx::PgConnection;
 
-use crate::copy::Rows;
+use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
-const COPY: &str = "COPY {schema}.ledger (command_id, key, stream, seq, version, events, digest)
-    FROM STDIN BINARY";
+/// Of `ledger`.
+const COLUMNS: &str = "command_id uuid, key uuid, stream text, seq bigint, version bigint,
+    events text[], digest bigint";
 
 /// The last one of each command id: an id is the client's, another client may have used it too.
 const FIND: &str = "SELECT DISTINCT ON (command_id) command_id, key, stream
@@ -27,7 +28,7 @@ const APPEND: &str = "UPDATE {schema}.ledger AS l SET
 /// The statements of projection `ledger`.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    copy: Sql,
+    rows: Table,
     find: Sql,
     append: Sql,
 }
@@ -116,7 +117,11 @@ impl Command {
 
 impl Ledger {
     pub(crate) fn new(target: &Target) -> Self {
-        Self { copy: target.sql(COPY), find: target.sql(FIND), append: target.sql(APPEND) }
+        Self {
+            rows: Table::new(target, "ledger", COLUMNS),
+            find: target.sql(FIND),
+            append: target.sql(APPEND),
+        }
     }
 
     pub(crate) async fn write(
@@ -176,7 +181,7 @@ impl Ledger {
                 &command.digest.map(u64::cast_signed),
             ]);
         }
-        Ok(rows.send(connection, &self.copy).await?)
+        Ok(rows.send(connection, &self.rows).await?)
     }
 
     async fn append(

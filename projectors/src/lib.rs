@@ -12,7 +12,6 @@
 mod audit;
 mod auth;
 mod checkpoint;
-mod copy;
 pub mod db;
 mod deciders;
 mod error;
@@ -24,6 +23,7 @@ mod messages;
 mod parking;
 mod projection;
 pub mod rebuild;
+mod rows;
 mod runner;
 mod sql;
 pub mod store;

@@ -5,15 +5,14 @@ use std::collections::HashSet;
 use echolog_events::{Body, Recorded};
 use sqlx::PgConnection;
 
-use crate::copy::Rows;
-use crate::sql::Sql;
+use crate::rows::{Rows, Table};
 use crate::{Projection, ProjectionError, Target};
 
 const LOAD: &str = "SELECT DISTINCT stream_id FROM projection.parked WHERE projection = $1";
 
-const COPY: &str =
-    "COPY projection.parked (projection, partition, stream_id, event_seq, event_type,
-    error, parked_at, payload) FROM STDIN BINARY";
+/// Of `parked`.
+const COLUMNS: &str = "projection text, partition smallint, stream_id text, event_seq bigint,
+    event_type text, error text, parked_at timestamptz, payload bytea";
 
 /// The ids that a projector has set aside.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(crate) struct Parking {
     projection: Projection,
     name: String,
     ids: HashSet<String>,
-    copy: Sql,
+    rows: Table,
 }
 
 /// An event that waits, and why if it is the first of its id.
@@ -50,7 +49,7 @@ impl Parking {
             projection: target.projection(),
             name,
             ids: rows.into_iter().map(|(id,)| id).collect(),
-            copy: Sql::new(COPY.to_owned()),
+            rows: Table::named("projection.parked", COLUMNS),
         })
     }
 
@@ -115,7 +114,7 @@ impl Parking {
                 &payload,
             ]);
         }
-        Ok(rows.send(connection, &self.copy).await?)
+        Ok(rows.send(connection, &self.rows).await?)
     }
 
     /// Remembers what is written down, once that is committed.

@@ -122,7 +122,7 @@ impl Tenant {
             database_max_connections: 12,
             database_connection_timeout: 20,
             metrics_addr: "127.0.0.1:0".parse()?,
-            log: "info".to_owned(),
+            log: None,
             master_key: Some("a master key for tests, long enough".to_owned()),
         };
         let database = config.database_or_create().await?;
@@ -309,6 +309,22 @@ where
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
+}
+
+/// The `echolog` that was built beside the tests.
+///
+/// # Errors
+/// It was not built.
+pub fn echolog_binary() -> anyhow::Result<PathBuf> {
+    let tests = std::env::current_exe()?;
+    let folder = tests.parent().and_then(std::path::Path::parent).context("target/debug/deps")?;
+    let binary = folder.join("echolog");
+    anyhow::ensure!(
+        binary.exists(),
+        "{} is missing: run `./dev test`, or `cargo build -p echolog` first",
+        binary.display()
+    );
+    Ok(binary)
 }
 
 /// The root of the checkout.

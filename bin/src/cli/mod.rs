@@ -67,6 +67,24 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Workers tell what they do; whatever has a terminal of its own speaks up only if need be.
+    fn default_log(&self) -> &'static str {
+        match self {
+            Self::Serve(_) | Self::Handler(_) | Self::Projector(_) => "info,async_nats=warn",
+            Self::Dev(_)
+            | Self::Migrate(_)
+            | Self::Replay(_)
+            | Self::Verify(_)
+            | Self::Send(_)
+            | Self::Tail(_)
+            | Self::Describe(_)
+            | Self::Id { .. }
+            | Self::Completions { .. } => "warn,async_nats=error",
+        }
+    }
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -81,7 +99,7 @@ pub fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    init_log(&cli.config.log);
+    init_log(cli.config.log.as_deref().unwrap_or(cli.command.default_log()));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -18,24 +18,26 @@ use sqlx::PgConnection;
 use self::changes::{Change, changes};
 use self::images::Record;
 use self::months::Months;
-use crate::copy::{Json, Rows};
-use crate::sql::Sql;
+use crate::rows::{Json, Rows, Table};
 use crate::{ProjectionError, Target, ids};
 
-const COPY_CHANGES: &str = "COPY {schema}.record_changes (id, schema_name, table_name, record_id,
-    conversation_id, operation, old_data, new_data, changed_fields, actor, user_id, session_id,
-    transaction_id, command_id, event_id, event_seq, created_at, updated_at) FROM STDIN BINARY";
+/// Of `record_changes`.
+const CHANGES: &str = "id uuid, schema_name text, table_name text, record_id uuid,
+    conversation_id uuid, operation text, old_data jsonb, new_data jsonb, changed_fields text[],
+    actor text, user_id uuid, session_id uuid, transaction_id text, command_id uuid,
+    event_id uuid, event_seq bigint, created_at timestamptz, updated_at timestamptz";
 
-const COPY_AUTH_EVENTS: &str = "COPY {schema}.auth_events (id, user_id, event_type, identifier,
-    session_id, created_at, updated_at) FROM STDIN BINARY";
+/// Of `auth_events`.
+const AUTH_EVENTS: &str = "id uuid, user_id uuid, event_type text, identifier text,
+    session_id uuid, created_at timestamptz, updated_at timestamptz";
 
 /// The statements of projection `audit`.
 #[derive(Debug)]
 pub(crate) struct Audit {
     images: images::Statements,
     months: Months,
-    changes: Sql,
-    auth_events: Sql,
+    changes: Table,
+    auth_events: Table,
 }
 
 impl Audit {
@@ -43,8 +45,8 @@ impl Audit {
         Self {
             images: images::Statements::new(target),
             months: Months::new(target),
-            changes: target.sql(COPY_CHANGES),
-            auth_events: target.sql(COPY_AUTH_EVENTS),
+            changes: Table::new(target, "record_changes", CHANGES),
+            auth_events: Table::new(target, "auth_events", AUTH_EVENTS),
         }
     }
 

@@ -9,16 +9,19 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::texts::preview;
-use crate::copy::Rows;
+use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
 const LOAD: &str = "SELECT id, last_seq FROM {schema}.conversations WHERE id = ANY($1)";
 
-const COPY: &str = "COPY {schema}.conversations (id, conversation_type, direct_key, title,
-    description, avatar_url, creator_user_id, owner_user_id, is_encrypted, is_public, member_count,
-    message_count, last_seq, last_activity_at, who_can_send_messages, who_can_add_members,
-    settings, metadata, is_archived, created_at, updated_at) FROM STDIN BINARY";
+/// Of `conversations`.
+const COLUMNS: &str = "id uuid, conversation_type text, direct_key text, title text,
+    description text, avatar_url text, creator_user_id uuid, owner_user_id uuid,
+    is_encrypted boolean, is_public boolean, member_count integer, message_count bigint,
+    last_seq bigint, last_activity_at timestamptz, who_can_send_messages text,
+    who_can_add_members text, settings jsonb, metadata jsonb, is_archived boolean,
+    created_at timestamptz, updated_at timestamptz";
 
 /// NULL means unchanged; an empty text clears a field.
 const UPDATE: &str = "UPDATE {schema}.conversations AS c SET
@@ -59,7 +62,7 @@ const LOOK_AGAIN: &str = "UPDATE {schema}.conversations AS c SET
 #[derive(Debug)]
 pub(super) struct Statements {
     load: Sql,
-    copy: Sql,
+    rows: Table,
     update: Sql,
     look_again: Sql,
 }
@@ -167,7 +170,7 @@ impl Statements {
     pub(super) fn new(target: &Target) -> Self {
         Self {
             load: target.sql(LOAD),
-            copy: target.sql(COPY),
+            rows: Table::new(target, "conversations", COLUMNS),
             update: target.sql(UPDATE),
             look_again: target.sql(LOOK_AGAIN),
         }
@@ -201,7 +204,7 @@ impl Statements {
         for (time, created) in &conversations.created {
             put(*time, created, &mut rows);
         }
-        Ok(rows.send(connection, &self.copy).await?)
+        Ok(rows.send(connection, &self.rows).await?)
     }
 
     pub(super) async fn update(

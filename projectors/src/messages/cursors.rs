@@ -4,16 +4,15 @@ use echolog_events::{Recorded, Time};
 use sqlx::PgConnection;
 
 use super::MemberKey;
-use crate::copy::Rows;
-use crate::sql::Sql;
+use crate::rows::{Rows, Table};
 use crate::{ProjectionError, Target};
 
-const COPY: &str =
-    "COPY {schema}.cursor_moves (conversation_id, user_id, kind, up_to_seq, moved_at,
-    event_seq) FROM STDIN BINARY";
+/// Of `cursor_moves`.
+const COLUMNS: &str = "conversation_id uuid, user_id uuid, kind text, up_to_seq bigint,
+    moved_at timestamptz, event_seq bigint";
 
 #[derive(Debug)]
-pub(super) struct Statements(Sql);
+pub(super) struct Statements(Table);
 
 /// The two cursors of a member.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +52,7 @@ impl CursorMoves {
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        Self(target.sql(COPY))
+        Self(Table::new(target, "cursor_moves", COLUMNS))
     }
 
     pub(super) async fn insert(

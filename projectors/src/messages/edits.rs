@@ -3,15 +3,16 @@
 use echolog_events::{MessageEdited, Recorded};
 use sqlx::PgConnection;
 
-use crate::copy::Rows;
-use crate::sql::Sql;
+use crate::rows::{Rows, Table};
 use crate::{ProjectionError, Target, ids};
 
-const COPY: &str = "COPY {schema}.message_edits (id, conversation_id, message_id, editor_user_id,
-    edit_number, old_content, new_content, edited_at, created_at, updated_at) FROM STDIN BINARY";
+/// Of `message_edits`.
+const COLUMNS: &str = "id uuid, conversation_id uuid, message_id uuid, editor_user_id uuid,
+    edit_number integer, old_content text, new_content text, edited_at timestamptz,
+    created_at timestamptz, updated_at timestamptz";
 
 #[derive(Debug)]
-pub(super) struct Statements(Sql);
+pub(super) struct Statements(Table);
 
 /// What an edit replaced.
 #[derive(Debug, PartialEq)]
@@ -22,11 +23,11 @@ pub(super) struct Edit {
 
 /// The edits of a batch.
 #[derive(Default)]
-pub(super) struct Edits(Option<Rows>);
+pub(super) struct Edits(Rows);
 
 impl Edits {
     pub(super) fn add(&mut self, event: &Recorded, e: &MessageEdited, edit: &Edit) {
-        self.0.get_or_insert_with(Rows::new).row(&[
+        self.0.row(&[
             &ids::of_event(event.meta.event_id, 0),
             &e.conversation_id,
             &e.message_id,
@@ -43,7 +44,7 @@ impl Edits {
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        Self(target.sql(COPY))
+        Self(Table::new(target, "message_edits", COLUMNS))
     }
 
     pub(super) async fn insert(
@@ -51,9 +52,6 @@ impl Statements {
         connection: &mut PgConnection,
         edits: Edits,
     ) -> Result<(), ProjectionError> {
-        match edits.0 {
-            Some(rows) => Ok(rows.send(connection, &self.0).await?),
-            None => Ok(()),
-        }
+        Ok(edits.0.send(connection, &self.0).await?)
     }
 }

@@ -4,21 +4,22 @@ use echolog_events::{MessageSent, Recorded, Role, Uuid};
 use sqlx::PgConnection;
 
 use super::MemberKey;
-use crate::copy::Rows;
-use crate::sql::Sql;
+use crate::rows::{Rows, Table};
 use crate::{ProjectionError, Target, ids};
 
-const COPY_HISTORY: &str =
-    "COPY {schema}.participant_history (id, conversation_id, user_id, action,
-    old_role, new_role, actor_user_id, occurred_at, created_at, updated_at) FROM STDIN BINARY";
+/// Of `participant_history`.
+const HISTORY: &str = "id uuid, conversation_id uuid, user_id uuid, action text, old_role text,
+    new_role text, actor_user_id uuid, occurred_at timestamptz, created_at timestamptz,
+    updated_at timestamptz";
 
-const COPY_THREADS: &str = "COPY {schema}.threads (id, conversation_id, parent_message_id,
-    reply_message_id, root_message_id, created_at, updated_at) FROM STDIN BINARY";
+/// Of `threads`.
+const THREADS: &str = "id uuid, conversation_id uuid, parent_message_id uuid,
+    reply_message_id uuid, root_message_id uuid, created_at timestamptz, updated_at timestamptz";
 
 #[derive(Debug)]
 pub(super) struct Statements {
-    history: Sql,
-    threads: Sql,
+    history: Table,
+    threads: Table,
 }
 
 /// What happened to a member.
@@ -32,7 +33,7 @@ pub(super) enum Entry {
 
 /// What happened to members in a batch.
 #[derive(Default)]
-pub(super) struct History(Option<Rows>);
+pub(super) struct History(Rows);
 
 impl History {
     /// Notes it. The ordinal tells the entries of one event apart.
@@ -50,7 +51,7 @@ impl History {
                 ("role_changed", Some(old_role), Some(new_role), event.meta.actor_user_id())
             }
         };
-        self.0.get_or_insert_with(Rows::new).row(&[
+        self.0.row(&[
             &ids::of_event(event.meta.event_id, ordinal),
             &conversation,
             &user,
@@ -67,11 +68,11 @@ impl History {
 
 /// The replies of a batch.
 #[derive(Default)]
-pub(super) struct Threads(Option<Rows>);
+pub(super) struct Threads(Rows);
 
 impl Threads {
     pub(super) fn add(&mut self, event: &Recorded, e: &MessageSent, parent: Uuid) {
-        self.0.get_or_insert_with(Rows::new).row(&[
+        self.0.row(&[
             &ids::of_event(event.meta.event_id, 0),
             &e.conversation_id,
             &parent,
@@ -85,7 +86,10 @@ impl Threads {
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        Self { history: target.sql(COPY_HISTORY), threads: target.sql(COPY_THREADS) }
+        Self {
+            history: Table::new(target, "participant_history", HISTORY),
+            threads: Table::new(target, "threads", THREADS),
+        }
     }
 
     pub(super) async fn insert(
@@ -94,12 +98,7 @@ impl Statements {
         history: History,
         threads: Threads,
     ) -> Result<(), ProjectionError> {
-        if let Some(rows) = history.0 {
-            rows.send(&mut *connection, &self.history).await?;
-        }
-        if let Some(rows) = threads.0 {
-            rows.send(connection, &self.threads).await?;
-        }
-        Ok(())
+        history.0.send(&mut *connection, &self.history).await?;
+        Ok(threads.0.send(connection, &self.threads).await?)
     }
 }

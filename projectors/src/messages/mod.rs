@@ -1,8 +1,8 @@
 //! Projection `messages`: conversations, members, what is said, reactions, cursors.
 //!
 //! A batch is folded in memory on top of the few rows that it needs to know, then every table is
-//! written with one statement. A batch of sent messages costs four: read the conversations, `COPY`
-//! the messages, move the conversations and the senders.
+//! written with one statement. A batch of sent messages costs four: read the conversations, put in the
+//! messages, move the conversations and the senders.
 //!
 //! Unread numbers: see `messages.members` in the migrations. `uncounted` is a function of the other
 //! columns and of the messages, so members whose cursor moved are counted anew at the end of the

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 
 use super::MemberKey;
-use crate::copy::Rows;
+use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
@@ -16,13 +16,13 @@ const CLOSE: &str = "MERGE INTO {schema}.membership_periods AS p
     WHEN MATCHED AND p.from_seq = d.to_seq THEN DELETE
     WHEN MATCHED THEN UPDATE SET to_seq = d.to_seq";
 
-const COPY: &str = "COPY {schema}.membership_periods (conversation_id, user_id, from_seq, to_seq)
-    FROM STDIN BINARY";
+/// Of `membership_periods`.
+const COLUMNS: &str = "conversation_id uuid, user_id uuid, from_seq bigint, to_seq bigint";
 
 #[derive(Debug)]
 pub(super) struct Statements {
     close: Sql,
-    copy: Sql,
+    rows: Table,
 }
 
 /// What a batch does to the periods.
@@ -52,7 +52,7 @@ impl Periods {
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        Self { close: target.sql(CLOSE), copy: target.sql(COPY) }
+        Self { close: target.sql(CLOSE), rows: Table::new(target, "membership_periods", COLUMNS) }
     }
 
     pub(super) async fn write(
@@ -77,7 +77,7 @@ impl Statements {
         for ((conversation, user), from_seq) in periods.open {
             rows.row(&[&conversation, &user, &from_seq, &None::<i64>]);
         }
-        Ok(rows.send(connection, &self.copy).await?)
+        Ok(rows.send(connection, &self.rows).await?)
     }
 }
 

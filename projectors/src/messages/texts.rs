@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::MessageKey;
 use super::edits::Edit;
 use super::uncounted::Deleted;
-use crate::copy::{Json, Rows};
+use crate::rows::{Json, Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
@@ -22,11 +22,14 @@ const LOAD: &str = "SELECT m.conversation_id, m.id, m.seq, m.sender_user_id, m.e
     FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) AS d (conversation_id, id, text)
     JOIN {schema}.messages AS m USING (conversation_id, id)";
 
-const COPY: &str = "COPY {schema}.messages (id, conversation_id, seq, event_seq, sender_user_id,
-    recipient_user_id, message_type, content, content_encrypted, reply_to_message_id,
-    forward_from_message_id, forward_from_conversation_id, is_edited, edited_at, edit_count,
-    is_deleted, deleted_at, deleted_by_user_id, mentions, metadata, reaction_count, reply_count,
-    created_at, updated_at) FROM STDIN BINARY";
+/// Of `messages`.
+const COLUMNS: &str = "id uuid, conversation_id uuid, seq bigint, event_seq bigint,
+    sender_user_id uuid, recipient_user_id uuid, message_type text, content text,
+    content_encrypted boolean, reply_to_message_id uuid, forward_from_message_id uuid,
+    forward_from_conversation_id uuid, is_edited boolean, edited_at timestamptz,
+    edit_count integer, is_deleted boolean, deleted_at timestamptz, deleted_by_user_id uuid,
+    mentions jsonb, metadata jsonb, reaction_count integer, reply_count integer,
+    created_at timestamptz, updated_at timestamptz";
 
 /// NULL means unchanged.
 const UPDATE: &str = "UPDATE {schema}.messages AS m SET
@@ -51,7 +54,7 @@ const UPDATE: &str = "UPDATE {schema}.messages AS m SET
 #[derive(Debug)]
 pub(super) struct Statements {
     load: Sql,
-    copy: Sql,
+    rows: Table,
     update: Sql,
 }
 
@@ -213,7 +216,11 @@ impl<'a> Text<'a> {
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        Self { load: target.sql(LOAD), copy: target.sql(COPY), update: target.sql(UPDATE) }
+        Self {
+            load: target.sql(LOAD),
+            rows: Table::new(target, "messages", COLUMNS),
+            update: target.sql(UPDATE),
+        }
     }
 
     pub(super) async fn load<'a>(
@@ -265,7 +272,7 @@ impl Statements {
                 text.put(event, sent, &mut rows);
             }
         }
-        Ok(rows.send(connection, &self.copy).await?)
+        Ok(rows.send(connection, &self.rows).await?)
     }
 
     pub(super) async fn update(

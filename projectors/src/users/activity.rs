@@ -4,12 +4,12 @@ use echolog_events::{Meta, UserRegistered, Uuid};
 use sqlx::PgConnection;
 
 use super::profiles::Change;
-use crate::copy::Rows;
-use crate::sql::Sql;
+use crate::rows::{Rows, Table};
 use crate::{ProjectionError, ids};
 
-pub(super) const COPY: &str = "COPY {schema}.activity_log (id, user_id, activity_type, field_name,
-    old_value, new_value, created_at, updated_at) FROM STDIN BINARY";
+/// Of `activity_log`.
+pub(super) const COLUMNS: &str = "id uuid, user_id uuid, activity_type text, field_name text,
+    old_value text, new_value text, created_at timestamptz, updated_at timestamptz";
 
 /// Rows of a batch.
 pub(super) struct Activity(Rows);
@@ -43,8 +43,8 @@ impl Activity {
     pub(super) async fn write(
         self,
         connection: &mut PgConnection,
-        sql: &Sql,
+        table: &Table,
     ) -> Result<(), ProjectionError> {
-        Ok(self.0.send(connection, sql).await?)
+        Ok(self.0.send(connection, table).await?)
     }
 }

@@ -11,8 +11,7 @@ use self::activity::Activity;
 use self::blocks::Blocks;
 pub(crate) use self::profiles::visibility;
 use self::profiles::{Profiles, settings};
-use crate::copy::Rows;
-use crate::sql::Sql;
+use crate::rows::{Rows, Table};
 use crate::{ProjectionError, Target};
 
 /// The statements of projection `users`.
@@ -20,8 +19,8 @@ use crate::{ProjectionError, Target};
 pub(crate) struct Users {
     profiles: profiles::Statements,
     blocks: blocks::Statements,
-    settings: Sql,
-    activity: Sql,
+    settings: Table,
+    activity: Table,
 }
 
 /// What a batch does to the tables.
@@ -37,8 +36,8 @@ impl Users {
         Self {
             profiles: profiles::Statements::new(target),
             blocks: blocks::Statements::new(target),
-            settings: target.sql(profiles::COPY_SETTINGS),
-            activity: target.sql(activity::COPY),
+            settings: Table::new(target, "settings", profiles::SETTINGS),
+            activity: Table::new(target, "activity_log", activity::COLUMNS),
         }
     }
 

@@ -9,7 +9,7 @@ use echolog_events::{
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::copy::Rows;
+use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
@@ -21,10 +21,13 @@ const LOAD: &str = "SELECT user_id, display_name, full_name, bio, avatar_url, pr
         language_code, timezone
     FROM {schema}.profiles WHERE user_id = ANY($1)";
 
-const COPY: &str = "COPY {schema}.profiles (user_id, username, display_name, full_name, bio,
-    avatar_url, profile_visibility, language_code, timezone, online_status, last_seen,
-    phone_visible, is_verified, social_links, interests, bio_links, is_deactivated,
-    followers_count, following_count, posts_count, created_at, updated_at) FROM STDIN BINARY";
+/// Of `profiles`.
+const COLUMNS: &str = "user_id uuid, username text, display_name text, full_name text, bio text,
+    avatar_url text, profile_visibility text, language_code text, timezone text,
+    online_status text, last_seen timestamptz, phone_visible boolean, is_verified boolean,
+    social_links jsonb, interests text[], bio_links jsonb, is_deactivated boolean,
+    followers_count integer, following_count integer, posts_count integer, created_at timestamptz,
+    updated_at timestamptz";
 
 const UPDATE: &str = "UPDATE {schema}.profiles AS p SET
         display_name = d.display_name, full_name = d.full_name, bio = d.bio,
@@ -35,22 +38,28 @@ const UPDATE: &str = "UPDATE {schema}.profiles AS p SET
         profile_visibility, language_code, timezone, updated_at)
     WHERE p.user_id = d.user_id";
 
-pub(super) const COPY_SETTINGS: &str = "COPY {schema}.settings (user_id, profile_visibility,
-    show_last_seen, show_profile_photo, show_status, allow_group_invites, read_receipts_enabled,
-    typing_indicators_enabled, notifications_enabled, push_enabled, email_notifications_enabled,
-    sms_notifications_enabled, theme, appearance, privacy_settings, created_at, updated_at)
-    FROM STDIN BINARY";
+/// Of `settings`.
+pub(super) const SETTINGS: &str = "user_id uuid, profile_visibility text, show_last_seen text,
+    show_profile_photo text, show_status text, allow_group_invites text,
+    read_receipts_enabled boolean, typing_indicators_enabled boolean,
+    notifications_enabled boolean, push_enabled boolean, email_notifications_enabled boolean,
+    sms_notifications_enabled boolean, theme text, appearance jsonb, privacy_settings jsonb,
+    created_at timestamptz, updated_at timestamptz";
 
 #[derive(Debug)]
 pub(super) struct Statements {
     load: Sql,
-    copy: Sql,
+    rows: Table,
     update: Sql,
 }
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        Self { load: target.sql(LOAD), copy: target.sql(COPY), update: target.sql(UPDATE) }
+        Self {
+            load: target.sql(LOAD),
+            rows: Table::new(target, "profiles", COLUMNS),
+            update: target.sql(UPDATE),
+        }
     }
 }
 
@@ -197,7 +206,7 @@ impl<'a> Profiles<'a> {
                 return Err(ProjectionError::Data { reason });
             }
         }
-        new.send(connection, &statements.copy).await?;
+        new.send(connection, &statements.rows).await?;
         let changed: Vec<(Profile, Time)> = self
             .profiles
             .into_values()

@@ -16,7 +16,7 @@ pub(crate) fn id(n: u128) -> Uuid {
 }
 
 /// The time of the event with this sequence: a minute apart.
-pub(crate) fn minute(seq: u64) -> Time {
+fn minute(seq: u64) -> Time {
     let start = DateTime::from_timestamp(1_767_225_600, 0).expect("2026");
     start + chrono::TimeDelta::minutes(seq.cast_signed())
 }

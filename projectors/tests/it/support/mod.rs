@@ -4,6 +4,6 @@ mod log;
 mod server;
 mod tables;
 
-pub(crate) use log::{Log, id, minute};
+pub(crate) use log::{Log, id};
 pub(crate) use server::{database, url};
 pub(crate) use tables::Tables;
