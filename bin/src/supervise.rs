@@ -30,6 +30,7 @@ mod place;
 mod postgres;
 
 pub use binaries::Binaries;
+pub use child::Supervised;
 pub use nats::{Nats, NatsAuth, NatsOptions};
 pub use postgres::{Postgres, PostgresOptions};
 

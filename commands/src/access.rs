@@ -126,6 +126,28 @@ pub(crate) fn neither_blocks(world: &World, one: Uuid, other: Uuid) -> Result<()
     }
 }
 
+/// A message that is there, deleted or not.
+///
+/// # Errors
+/// `not_found`.
+pub(crate) fn any_message(
+    world: &World,
+    conversation: Uuid,
+    id: Uuid,
+) -> Result<&Message, Rejection> {
+    world
+        .message(conversation, id)
+        .ok_or_else(|| Rejection::not_found("There is no such message in this conversation."))
+}
+
+/// Demands that a message is not deleted.
+///
+/// # Errors
+/// `gone` if it is.
+pub(crate) fn not_deleted(message: &Message) -> Result<(), Rejection> {
+    if message.is_deleted { Err(Rejection::gone("The message is deleted.")) } else { Ok(()) }
+}
+
 /// A message that is there and not deleted.
 ///
 /// # Errors
@@ -135,8 +157,7 @@ pub(crate) fn live_message(
     conversation: Uuid,
     id: Uuid,
 ) -> Result<&Message, Rejection> {
-    let message = world
-        .message(conversation, id)
-        .ok_or_else(|| Rejection::not_found("There is no such message in this conversation."))?;
-    if message.is_deleted { Err(Rejection::gone("The message is deleted.")) } else { Ok(message) }
+    let message = any_message(world, conversation, id)?;
+    not_deleted(message)?;
+    Ok(message)
 }

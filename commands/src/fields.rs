@@ -69,6 +69,14 @@ fn no_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') { Err("The text contains a NUL.".to_owned()) } else { Ok(()) }
 }
 
+fn at_most(text: &str, max: usize) -> Result<(), String> {
+    if text.len() > max {
+        Err(format!("{TOO_LARGE}The text has {} bytes; at most {max} fit.", text.len()))
+    } else {
+        Ok(())
+    }
+}
+
 fn length(text: &str, min: usize, max: usize) -> Result<(), String> {
     let count = text.chars().count();
     if count > max {
@@ -133,7 +141,8 @@ impl<'de> Deserialize<'de> for NewId {
 checked! {
     /// 3 to 50 of `A-Z a-z 0-9 _ . -`, beginning with a letter or digit.
     Username, |text| {
-        let good = (3..=50).contains(&text.len())
+        at_most(&text, 50)?;
+        let good = text.len() >= 3
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
         if good { Ok(text) } else {
@@ -154,14 +163,19 @@ checked! {
     /// An e-mail address of at most 255 bytes, kept in lower case.
     Email, |text| {
         let text = text.to_lowercase();
-        let good = text.len() <= 255
-            && text.bytes().all(|b| b > b' ')
-            && text.matches('@').count() == 1
+        at_most(&text, 255)?;
+        let good = text.matches('@').count() == 1
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control())
             && text.split_once('@').is_some_and(|(local, domain)| {
                 (1..=64).contains(&local.len())
+                    && !local.contains(['"', '\\', '(', ')', '<', '>', '[', ']', ',', ';', ':'])
+                    && local.split('.').all(|part| !part.is_empty())
                     && domain.contains('.')
                     && domain.split('.').all(|label| {
-                        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+                        !label.is_empty()
+                            && !label.starts_with('-')
+                            && !label.ends_with('-')
+                            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
                     })
             });
         if good { Ok(text) } else { Err("This is no e-mail address.".to_owned()) }
@@ -186,10 +200,10 @@ checked! {
     /// An http or https address of at most 2,048 bytes.
     Url, |text| {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let good = text.len() <= 2048
-            && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-            && text.bytes().all(|b| b > b' ' && b != b'"' && b != b'<' && b != b'>');
-        if good { Ok(text) } else { Err("This is no http or https address of at most 2048 bytes.".to_owned()) }
+        at_most(&text, 2048)?;
+        let good = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>".contains(c));
+        if good { Ok(text) } else { Err("This is no http or https address.".to_owned()) }
     }
 }
 
@@ -219,9 +233,12 @@ checked! {
 checked! {
     /// An emoji, or a short code such as `:wave:`; at most 64 bytes, no white space.
     Emoji, |text| {
-        let code = text.len() > 2 && text.starts_with(':') && text.ends_with(':');
-        let good = (1..=64).contains(&text.len())
-            && (code || !text.is_ascii())
+        at_most(&text, 64)?;
+        let code = text.strip_prefix(':').and_then(|rest| rest.strip_suffix(':'));
+        let code = code.is_some_and(|code| {
+            !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
+        });
+        let good = (code || !text.is_ascii())
             && !text.chars().any(|c| c.is_whitespace() || c.is_control());
         if good { Ok(text) } else { Err("This is no emoji, nor a short code such as `:wave:`.".to_owned()) }
     }
@@ -230,15 +247,11 @@ checked! {
 checked! {
     /// The text of a message: at most 16 KiB.
     Content, |text| {
-        if text.len() > MAX_CONTENT {
-            Err(format!("{TOO_LARGE}The text has {} bytes; at most {MAX_CONTENT} fit.", text.len()))
-        } else {
-            Ok(text)
-        }
+        at_most(&text, MAX_CONTENT).map(|()| text)
     }
 }
 
-/// A text of `MIN` to `MAX` characters; with a minimum, not of white space alone.
+/// A text of `MIN` to `MAX` characters. White space alone is no text: it reads as empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Text<const MIN: usize, const MAX: usize>(String);
@@ -261,7 +274,7 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         no_nul(&text).and_then(|()| length(&text, MIN, MAX)).map_err(D::Error::custom)?;
-        Ok(Self(text))
+        Ok(Self(if text.trim().is_empty() { String::new() } else { text }))
     }
 }
 
@@ -384,10 +397,11 @@ impl<'de> Deserialize<'de> for Password {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)
             .map_err(|_| D::Error::custom("A password is a text."))?;
-        if (8..=256).contains(&text.len()) {
+        no_nul(&text).and_then(|()| at_most(&text, 256)).map_err(D::Error::custom)?;
+        if text.len() >= 8 {
             Ok(Self(text))
         } else {
-            Err(D::Error::custom("A password has 8 to 256 bytes."))
+            Err(D::Error::custom("A password has at least 8 bytes."))
         }
     }
 }

@@ -14,10 +14,13 @@ mod doc;
 pub mod fields;
 pub mod messages;
 mod outcome;
+#[cfg(test)]
+mod properties;
 mod registry;
 pub mod state;
 #[cfg(any(test, feature = "story"))]
 pub mod story;
+mod tree;
 pub mod users;
 mod wire;
 mod world;

@@ -13,6 +13,9 @@ use crate::{
     Settings, World,
 };
 
+/// How many rounds of loading a command may need: the handler gives up on one that asks for more.
+const ROUNDS: usize = 4;
+
 /// What has happened so far.
 #[derive(Debug, Default)]
 pub struct Story {
@@ -80,6 +83,13 @@ impl Story {
         self
     }
 
+    /// This command was sent; what became of it is part of the story if it was accepted.
+    pub fn tried(mut self, actor: &Actor, target: Uuid, command: impl Into<Command>) -> Self {
+        let events = self.decide(actor, target, &command.into()).unwrap_or_default();
+        self.past.extend(events.into_iter().map(|new| (new.key, new.event)));
+        self
+    }
+
     /// The value of this claim.
     #[must_use]
     pub fn claim(&self, kind: echolog_events::ClaimKind, value: &str) -> ClaimId {
@@ -100,7 +110,8 @@ impl Story {
         let context = Context { actor, target, time: Time::default(), settings: &self.settings };
         let mut world = World::default();
         let mut asked = HashSet::new();
-        loop {
+        for round in 0.. {
+            assert!(round <= ROUNDS, "{command:?} asks for ever more");
             let mut needs = Needs::default();
             command.needs(&context, &world, &mut needs);
             let new: Vec<Key> =
@@ -125,7 +136,9 @@ impl Story {
         decision
     }
 
-    fn state(&self, key: &Key) -> State {
+    /// A state as everything that has happened leaves it.
+    #[must_use]
+    pub fn state(&self, key: &Key) -> State {
         let mut state = match key {
             Key::User(_) => State::User(None),
             Key::Block(_) => State::Block(crate::state::Blocks::default()),

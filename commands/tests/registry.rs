@@ -67,6 +67,40 @@ fn both_encodings_mean_the_same() {
     }
 }
 
+/// Digests are in the log: one that changes makes a retry another command.
+#[test]
+fn digests_are_for_ever() {
+    for (domain, name, body, digest) in [
+        ("auth", "register_user", json!({ "username": "ada" }), 0xc5f3_c18c_e0fe_be00),
+        (
+            "messages",
+            "send_message",
+            json!({ "message_id": "0192f3c4-aaaa-7bbb-8ccc-000000000010", "content": "Hello" }),
+            0xf998_745e_3391_1f64,
+        ),
+    ] {
+        let command = CommandType::find(domain, name).expect("it exists");
+        let command = decode(command, &body).expect("a good body");
+        assert_eq!(command.digest(), digest, "{domain}.{name}: {:#x}", command.digest());
+        assert!(!command.encode().contains(&0xc0), "what was left out is left out");
+    }
+}
+
+#[test]
+fn fields_and_values_go_by_name() {
+    for command in COMMANDS {
+        let example = example(*command);
+        for field in command.doc.fields.iter().filter(|field| example[field.name].is_string()) {
+            let mut body = example.clone();
+            body[field.name] = json!(0);
+            let bytes = ContentType::MessagePack.encode(&body);
+            let rejection = Command::decode(*command, ContentType::MessagePack, &bytes)
+                .expect_err("a number for a text");
+            assert_eq!(rejection.field.as_deref(), Some(field.name), "{}", command.name);
+        }
+    }
+}
+
 #[test]
 fn a_secret_is_in_no_encoding_and_no_digest() {
     let register = CommandType::find("auth", "register_user").expect("it exists");

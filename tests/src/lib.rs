@@ -1,5 +1,7 @@
 //! Real servers for tests: one nats-server and one PostgreSQL per test process, a tenant per test.
 
+pub mod cluster;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -7,5 +7,6 @@ mod clients;
 mod commands;
 mod contract;
 mod conversations;
+mod crash;
 mod projections;
 mod workers;

@@ -33,7 +33,7 @@ fn every_projection_is_rebuilt_alike() {
         some_history(&t).await?;
         let log = t.log()?;
         for name in ["auth", "users", "messages", "audit", "ledger", "deciders"] {
-            rebuild::run(&log, &t.database, name, Rebuild::default()).await?;
+            rebuild::run(&log, &t.database, name, Rebuild::default(), |_| {}).await?;
             // Whoever asks next reads the new tables, and the projector goes on with them.
             let user = t.user(&format!("after_{name}")).await?;
             assert_eq!(
@@ -42,7 +42,7 @@ fn every_projection_is_rebuilt_alike() {
                 "1"
             );
         }
-        let report = rebuild::verify(&log, &t.database, None).await?;
+        let report = rebuild::verify(&log, &t.database, None, |_, _| {}).await?;
         assert!(report.is_clean(), "{report}");
         Ok(())
     });
@@ -54,7 +54,7 @@ fn verify_finds_what_was_broken_by_hand() {
         let t = Tenant::start().await?;
         some_history(&t).await?;
         let log = t.log()?;
-        assert!(rebuild::verify(&log, &t.database, None).await?.is_clean());
+        assert!(rebuild::verify(&log, &t.database, None, |_, _| {}).await?.is_clean());
         for damage in [
             "UPDATE messages.members SET uncounted = uncounted + 1",
             "UPDATE messages.conversations SET message_count = message_count + 1",
@@ -66,7 +66,7 @@ fn verify_finds_what_was_broken_by_hand() {
             "UPDATE audit.record_changes SET actor = 'forged'",
         ] {
             t.database.execute(damage).await?;
-            let report = rebuild::verify(&log, &t.database, None).await?;
+            let report = rebuild::verify(&log, &t.database, None, |_, _| {}).await?;
             assert!(!report.is_clean(), "{damage}");
             let schema = damage.split('.').next().and_then(|head| head.split(' ').next_back());
             let projection = match schema {
@@ -79,9 +79,10 @@ fn verify_finds_what_was_broken_by_hand() {
                 &t.database,
                 projection,
                 Rebuild { force: true, ..Rebuild::default() },
+                |_| {},
             )
             .await?;
-            let report = rebuild::verify(&log, &t.database, None).await?;
+            let report = rebuild::verify(&log, &t.database, None, |_, _| {}).await?;
             assert!(report.is_clean(), "after {damage}: {report}");
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod bar;
+mod bench;
 mod describe;
 mod dev;
 mod migrate;
@@ -52,6 +54,8 @@ enum Command {
     Send(send::Args),
     /// Print events as JSON lines.
     Tail(tail::Args),
+    /// Measure everything on private servers, beside plain PostgreSQL with triggers.
+    Bench(bench::Args),
     /// Describe commands, events, errors and metrics.
     Describe(describe::Args),
     /// Print new ids (UUIDv7), for the things that a client creates.
@@ -72,6 +76,7 @@ impl Command {
     fn default_log(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Handler(_) | Self::Projector(_) => "info,async_nats=warn",
+            Self::Bench(_) => "warn,echolog::bench=info,async_nats=error",
             Self::Dev(_)
             | Self::Migrate(_)
             | Self::Replay(_)
@@ -128,6 +133,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(config, args).await,
         Command::Send(args) => send::run(config, args).await,
         Command::Tail(args) => tail::run(config, args).await,
+        Command::Bench(args) => bench::run(config, args).await,
         Command::Describe(args) => describe::run(&args),
         Command::Id { .. } | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }

@@ -1,9 +1,52 @@
 //! `echolog replay`.
-use crate::config::Config;
+
 use std::process::ExitCode;
-/// x
+
+use echolog_nats::EventLog;
+use echolog_projectors::Projection;
+
+use crate::cli::bar::Bar;
+use crate::config::Config;
+use crate::projector::rebuild::{self, Rebuild};
+
+/// Build a projection anew from the log and swap it in while readers go on.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-pub(super) async fn run(_c: Config, _a: Args) -> anyhow::Result<ExitCode> {
+#[command(after_help = "The new tables are built beside the live ones, compared with them row by \
+    row at one position of the log, and exchanged in one transaction. A difference stops it, \
+    unless --force says that the new tables are right. An interrupted replay goes on where it was.")]
+pub(super) struct Args {
+    /// The projection, or `all`.
+    projection: String,
+    /// Put the tables back that the last replay replaced.
+    #[arg(long, conflicts_with = "force")]
+    rollback: bool,
+    /// Exchange the tables although they differ.
+    #[arg(long)]
+    force: bool,
+    /// Stand back while the live projection lags by more than so many events.
+    #[arg(long, default_value_t = 10_000)]
+    max_lag: u64,
+}
+
+pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
+    let log = EventLog::new(config.bus("replay").await?, config.names()?);
+    let database = config.database().await?;
+    database.check_migrated().await?;
+    let names = match args.projection.as_str() {
+        "all" => Projection::ALL.iter().map(|it| it.name().to_owned()).collect(),
+        _ => vec![args.projection],
+    };
+    for name in names {
+        if args.rollback {
+            rebuild::rollback(&log, &database, &name).await?;
+            println!("{name}: the tables before the last replay are live again");
+            continue;
+        }
+        let options = Rebuild { force: args.force, max_lag: Some(args.max_lag) };
+        let bar = Bar::new(&name);
+        let report = rebuild::run(&log, &database, &name, options, |ratio| bar.at(ratio)).await?;
+        bar.done();
+        println!("{report}");
+    }
     Ok(ExitCode::SUCCESS)
 }

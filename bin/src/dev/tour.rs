@@ -353,17 +353,21 @@ impl Tour<'_> {
         });
         let log = EventLog::new(self.bus.clone(), self.dev.config.names()?);
         let begun = Instant::now();
-        let rebuilt = rebuild::run(&log, &self.database, "messages", Rebuild::default()).await;
+        let rebuilt =
+            rebuild::run(&log, &self.database, "messages", Rebuild::default(), |_| {}).await;
         let _ = stop.send(true);
         let sent = talkers.await??;
         let report = rebuilt?;
-        println!("  {report} in {:.1?}; {sent} messages were sent meanwhile", begun.elapsed());
+        println!(
+            "{report}\n  exchanged after {:.1?}; {sent} messages were sent meanwhile",
+            begun.elapsed()
+        );
         Ok(())
     }
 
     async fn verify(&self) -> anyhow::Result<()> {
         let log = EventLog::new(self.bus.clone(), self.dev.config.names()?);
-        let report = rebuild::verify(&log, &self.database, None).await?;
+        let report = rebuild::verify(&log, &self.database, None, |_, _| {}).await?;
         println!("{report}");
         ensure!(report.is_clean(), "verify has found differences");
         Ok(())

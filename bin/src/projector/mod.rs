@@ -81,7 +81,13 @@ impl Worker {
             match error.recovery() {
                 Recovery::Stop => return Err(error),
                 Recovery::Again | Recovery::Restart => {
-                    tracing::warn!(projection = self.projection.name(), %error, "projection starts anew");
+                    let projection = self.projection.name();
+                    // Tables that were exchanged are nothing to worry about.
+                    if matches!(error, ProjectionError::Fenced(_)) {
+                        tracing::info!(projection, %error, "projection starts anew");
+                    } else {
+                        tracing::warn!(projection, %error, "projection starts anew");
+                    }
                     retry.pause().await;
                 }
             }

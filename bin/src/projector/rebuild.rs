@@ -1,32 +1,210 @@
-//! Rebuilding and verifying.
-use echolog_nats::EventLog;
-use echolog_projectors::db::Database;
+//! Rebuilding projections from the log, and verifying them against it.
 
-/// How.
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use echolog_nats::{BusError, EventLog, LogReader};
+use echolog_projectors::Projection;
+use echolog_projectors::db::Database;
+use echolog_projectors::rebuild::{Comparison, EventSource, Page, Progress, Rebuild as Builder};
+use echolog_projectors::store::{Store, StoreError};
+use echolog_projectors::verify::Finding;
+
+/// Events that are read at once.
+const PAGE: usize = 10_000;
+
+/// How often a rebuild that yields looks whether it may go on.
+const YIELD: Duration = Duration::from_millis(200);
+
+/// How a projection is rebuilt.
 #[derive(Clone, Debug, Default)]
 pub struct Rebuild {
-    /// Swap even if the new tables differ.
+    /// Exchange the tables although they differ: the new ones are right.
     pub force: bool,
+    /// Stand back while the live projection lags by more than so many events.
+    pub max_lag: Option<u64>,
 }
-/// x
-#[derive(Clone, Debug, Default)]
-pub struct Report;
+
+/// Builds a projection anew, compares it with the live one and puts it in its place. Tells how far
+/// it is, from 0 to 1.
+///
+/// # Errors
+/// Tables that differ, unless that is what was asked for; servers that do not answer.
+pub async fn run(
+    log: &EventLog,
+    database: &Database,
+    name: &str,
+    options: Rebuild,
+    mut progress: impl FnMut(f64),
+) -> anyhow::Result<Report> {
+    let projection = find(name)?;
+    let mut source = Source::new(log, database, projection, options.max_lag).await?;
+    let builder = Builder::new(database, projection);
+    builder.create_shadow().await?;
+    let goal = source.live.max(1) as f64;
+    let note = |now: Progress| progress((now.position as f64 / goal).min(1.0));
+    builder.catch_up(&mut source, None, note).await?;
+    source.max_lag = None;
+    let comparison = builder.compare(&mut source).await?;
+    let mut report = Report::default();
+    report.add(projection, comparison);
+    if !report.is_clean() && !options.force {
+        builder.drop_shadow().await?;
+        bail!(
+            "{report}\nprojection {name} differs from a fold of the log; if the new tables are right, exchange them with --force"
+        );
+    }
+    builder.swap(&mut source).await?;
+    Ok(report)
+}
+
+/// Puts the tables back that the last rebuild replaced, after they have caught up.
+///
+/// # Errors
+/// No such tables; servers that do not answer.
+pub async fn rollback(log: &EventLog, database: &Database, name: &str) -> anyhow::Result<()> {
+    let projection = find(name)?;
+    let mut source = Source::new(log, database, projection, None).await?;
+    Builder::new(database, projection).rollback(&mut source).await?;
+    Ok(())
+}
+
+/// Recounts every counter, looks for dangling references, and compares the tables of one or of all
+/// projections with a fold of the log.
+///
+/// # Errors
+/// Servers that do not answer. What is found is in the report.
+pub async fn verify(
+    log: &EventLog,
+    database: &Database,
+    name: Option<&str>,
+    mut progress: impl FnMut(&str, f64),
+) -> anyhow::Result<Report> {
+    let projections = match name {
+        Some(name) => vec![find(name)?],
+        None => Projection::ALL.to_vec(),
+    };
+    let mut report = Report { findings: Vec::new(), ..Report::default() };
+    for projection in projections {
+        let mut source = Source::new(log, database, projection, None).await?;
+        let builder = Builder::new(database, projection);
+        builder.drop_shadow().await?;
+        builder.create_shadow().await?;
+        let goal = source.live.max(1) as f64;
+        let note = |now: Progress| progress(projection.name(), now.position as f64 / goal);
+        builder.catch_up(&mut source, None, note).await?;
+        let comparison = builder.compare(&mut source).await?;
+        builder.drop_shadow().await?;
+        report.add(projection, comparison);
+    }
+    Ok(report)
+}
+
+fn find(name: &str) -> anyhow::Result<Projection> {
+    Projection::find(name).with_context(|| {
+        let names: Vec<&str> = Projection::ALL.iter().map(|projection| projection.name()).collect();
+        format!("there is no projection `{name}`; there are {}", names.join(", "))
+    })
+}
+
+/// What was compared and found.
+#[derive(Debug, Default)]
+pub struct Report {
+    findings: Vec<Finding>,
+    comparisons: Vec<(Projection, Comparison)>,
+}
+
 impl Report {
-    /// x
+    fn add(&mut self, projection: Projection, comparison: Comparison) {
+        self.comparisons.push((projection, comparison));
+    }
+
+    /// Whether nothing is off.
+    #[must_use]
     pub fn is_clean(&self) -> bool {
-        true
+        self.findings.is_empty() && self.comparisons.iter().all(|(_, it)| it.is_equal())
     }
 }
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "pending")
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Vec::new();
+        for finding in &self.findings {
+            lines.push(finding.to_string());
+        }
+        for (projection, comparison) in &self.comparisons {
+            let name = projection.name();
+            lines.push(format!("  {name:9} {comparison}"));
+        }
+        f.write_str(&lines.join("\n"))
     }
 }
-/// x
-pub async fn run(_log: &EventLog, _db: &Database, _p: &str, _r: Rebuild) -> anyhow::Result<Report> {
-    Ok(Report)
+
+/// The log as a rebuild reads it: never further than the live projection is, so that the two can
+/// meet.
+struct Source {
+    log: EventLog,
+    store: Store,
+    projection: Projection,
+    reader: Option<LogReader>,
+    /// Where the reader stands.
+    at: u64,
+    /// Where the live projection was when it was last asked.
+    live: u64,
+    max_lag: Option<u64>,
 }
-/// x
-pub async fn verify(_log: &EventLog, _db: &Database, _p: Option<&str>) -> anyhow::Result<Report> {
-    Ok(Report)
+
+/// Why the log cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum SourceError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Source {
+    async fn new(
+        log: &EventLog,
+        database: &Database,
+        projection: Projection,
+        max_lag: Option<u64>,
+    ) -> Result<Self, SourceError> {
+        let (log, store) = (log.clone(), Store::new(database));
+        let live = store.positions().await?.lowest(projection);
+        Ok(Self { log, store, projection, reader: None, at: 0, live, max_lag })
+    }
+
+    /// Asks where the live projection is; waits while it lags by more than it may.
+    async fn look(&mut self) -> Result<(), SourceError> {
+        loop {
+            self.live = self.store.positions().await?.lowest(self.projection);
+            let Some(max_lag) = self.max_lag else { return Ok(()) };
+            if self.log.head().await?.saturating_sub(self.live) <= max_lag {
+                return Ok(());
+            }
+            tokio::time::sleep(YIELD).await;
+        }
+    }
+}
+
+impl EventSource for Source {
+    type Error = SourceError;
+
+    async fn read(&mut self, after: u64) -> Result<Page, SourceError> {
+        self.look().await?;
+        if after >= self.live {
+            return Ok(Page { events: Vec::new(), to: after });
+        }
+        let mut reader = match self.reader.take() {
+            Some(reader) if self.at == after => reader,
+            _ => self.log.read_from(after + 1).await?,
+        };
+        let mut events = reader.next(PAGE).await?.events;
+        self.at = events.last().map_or(after, |event| event.seq);
+        self.reader = Some(reader);
+        events.retain(|event| event.seq <= self.live);
+        Ok(Page { to: self.at.min(self.live), events })
+    }
 }

@@ -22,9 +22,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// How often we look whether something has come about.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A running server.
+/// A running program: a server, or in tests and measurements one of our own.
 #[derive(Debug)]
-pub(super) struct Supervised {
+pub struct Supervised {
     what: &'static str,
     child: Child,
     stop_signal: Signal,
@@ -34,7 +34,7 @@ pub(super) struct Supervised {
 impl Supervised {
     /// Starts `command` with its output in `log` (the log of the run before stays as `….old`).
     /// `stop_signal` is what makes it stop in an orderly way.
-    pub(super) async fn spawn(
+    pub async fn spawn(
         what: &'static str,
         mut command: Command,
         stop_signal: Signal,
@@ -55,7 +55,7 @@ impl Supervised {
     }
 
     /// The process id; 0 once it has ended.
-    pub(super) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id().unwrap_or(0)
     }
 
@@ -84,7 +84,7 @@ impl Supervised {
     }
 
     /// Waits until it ends by itself, and says why.
-    pub(super) async fn ended_by_itself(&mut self) -> SuperviseError {
+    pub async fn ended_by_itself(&mut self) -> SuperviseError {
         match self.child.wait().await {
             Ok(status) => self.ended(status),
             Err(source) => SuperviseError::Io { doing: format!("wait for {}", self.what), source },
@@ -92,7 +92,7 @@ impl Supervised {
     }
 
     /// Asks it to stop, and kills it if it takes too long. One that has ended already is fine.
-    pub(super) async fn stop(mut self) -> Result<(), SuperviseError> {
+    pub async fn stop(mut self) -> Result<(), SuperviseError> {
         self.signal(self.stop_signal);
         if timeout(STOP_PATIENCE, self.child.wait()).await.is_err() {
             return self.kill().await;
@@ -101,7 +101,7 @@ impl Supervised {
     }
 
     /// Ends it without warning, as a power cut would.
-    pub(super) async fn kill(mut self) -> Result<(), SuperviseError> {
+    pub async fn kill(mut self) -> Result<(), SuperviseError> {
         self.child.kill().await.map_err(SuperviseError::io(format!("kill {}", self.what)))
     }
 

@@ -1,7 +1,7 @@
 use echolog_events::{MessagesEvent, Reaction, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::access::{live_message, member, need_blocks, need_member};
+use crate::access::{any_message, member, need_blocks, need_member, not_deleted};
 use crate::doc::{Doc, required};
 use crate::fields::{Emoji, Id};
 use crate::{Context, Decide, Decision, Key, Needs, World};
@@ -43,8 +43,9 @@ impl Decide for AddReaction {
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
         let member = member(context, world)?;
         let message_id = self.message_id.get();
-        live_message(world, context.target, message_id)?;
+        let message = any_message(world, context.target, message_id)?;
         member.not_blocked(world)?;
+        not_deleted(message)?;
         // Whether it is there already is the projection's to know: reactions are a set.
         let reaction = Reaction {
             conversation_id: context.target,

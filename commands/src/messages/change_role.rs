@@ -30,7 +30,7 @@ impl Decide for ChangeRole {
             ("not_found", "there is no such conversation, or the user is no member of it"),
             (
                 "forbidden",
-                "the actor is no admin, the member's role is not lower, or the new role is not lower than the actor's",
+                "the actor is no admin, the member's role is not lower, or the new role is above the actor's",
             ),
             ("conflict", "the conversation is a direct one, or the user is the actor"),
         ],

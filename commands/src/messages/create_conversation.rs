@@ -1,6 +1,6 @@
 use echolog_events::{
-    AuthEvent, ClaimKind, ConversationCreated, ConversationType, Event, IdentifierClaimed,
-    MessagesEvent, ParticipantJoined, Role, Stream, Uuid,
+    AccountStatus, AuthEvent, ClaimKind, ConversationCreated, ConversationType, Event,
+    IdentifierClaimed, MessagesEvent, ParticipantJoined, Role, Stream, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -104,7 +104,10 @@ impl Decide for CreateConversation {
                 "already_exists",
                 "the target is a conversation already, or the pair has one: `data.conversation_id`",
             ),
-            ("not_found", "a member is no active user (`field` says which)"),
+            (
+                "not_found",
+                "a member is no user, or in a direct conversation no active one (`field` says which)",
+            ),
             ("forbidden", "a member blocks the actor, or the actor them"),
             ("conflict", "more members than are allowed"),
         ],
@@ -141,8 +144,11 @@ impl Decide for CreateConversation {
                 rejection.field = Some(format!("member_user_ids[{index}]"));
                 rejection
             };
-            if world.user(member).is_none() {
+            let Some(user) = world.user(member) else {
                 return Err(about(Rejection::not_found("There is no such user.")));
+            };
+            if self.is_direct() && user.status != AccountStatus::Active {
+                return Err(about(Rejection::not_found("The user is not active.")));
             }
             neither_blocks(world, creator, member).map_err(about)?;
         }
@@ -252,9 +258,31 @@ mod tests {
         story.when(id(7), here(), direct(1)).refused(ErrorCode::Unauthenticated);
         let untitled: CreateConversation = read(json!({ "conversation_type": "channel" }));
         story.when(id(1), here(), untitled).refused(ErrorCode::Invalid);
+        for wrong in [
+            json!({ "conversation_type": "direct", "title": "t", "member_user_ids": [id(2)] }),
+            json!({ "conversation_type": "direct", "is_public": true, "member_user_ids": [id(2)] }),
+            json!({ "conversation_type": "direct", "member_user_ids": [id(2), id(3)] }),
+        ] {
+            let wrong: CreateConversation = read(wrong);
+            story.when(id(1), here(), wrong).refused(ErrorCode::Invalid);
+        }
+        let target = story.when(id(1), Uuid::nil(), direct(2)).refused(ErrorCode::Invalid);
+        assert_eq!(target.field.as_deref(), Some("target"));
         let blocked = blocked(users(), id(2), id(1));
         blocked.when(id(1), here(), direct(2)).refused(ErrorCode::Forbidden);
         let story = story.done(&Actor::User(id(1)), here(), direct(2));
         story.when(id(1), here(), direct(3)).refused(ErrorCode::AlreadyExists);
+    }
+
+    #[test]
+    fn has_a_most_of_members() {
+        let group: CreateConversation = read(
+            json!({ "conversation_type": "group", "title": "t", "member_user_ids": [id(2), id(3)] }),
+        );
+        let most = |max_members| {
+            users().settings(crate::Settings { max_members, ..crate::Settings::default() })
+        };
+        most(3).when(id(1), here(), group.clone()).accepted();
+        most(2).when(id(1), here(), group).refused(ErrorCode::Conflict);
     }
 }

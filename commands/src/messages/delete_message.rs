@@ -1,7 +1,7 @@
 use echolog_events::{MessageDeleted, MessagesEvent, Role, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::access::{live_message, member, need_member};
+use crate::access::{any_message, member, need_member, not_deleted};
 use crate::doc::{Doc, required};
 use crate::fields::Id;
 use crate::{Context, Decide, Decision, Key, Needs, World};
@@ -37,10 +37,11 @@ impl Decide for DeleteMessage {
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
         let member = member(context, world)?;
         let message_id = self.message_id.get();
-        let message = live_message(world, context.target, message_id)?;
+        let message = any_message(world, context.target, message_id)?;
         if message.sender != member.user {
             member.at_least(Role::Moderator)?;
         }
+        not_deleted(message)?;
         let deleted = MessageDeleted {
             conversation_id: context.target,
             message_id,

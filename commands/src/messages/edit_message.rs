@@ -2,7 +2,7 @@ use echolog_events::{MessageEdited, MessagesEvent, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::metadata;
-use crate::access::{live_message, member, need_blocks, need_member};
+use crate::access::{any_message, member, need_blocks, need_member, not_deleted};
 use crate::doc::{Doc, required};
 use crate::fields::{Content, Id};
 use crate::state::content_digest;
@@ -46,11 +46,12 @@ impl Decide for EditMessage {
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
         let member = member(context, world)?;
-        let message = live_message(world, context.target, self.message_id.get())?;
+        let message = any_message(world, context.target, self.message_id.get())?;
         if message.sender != member.user {
             return Err(Rejection::forbidden("Only the sender edits a message."));
         }
         member.not_blocked(world)?;
+        not_deleted(message)?;
         if !metadata::is_editable(message.message_type) {
             let name = message.message_type.name();
             return Err(Rejection::conflict(format!(
@@ -117,6 +118,7 @@ mod tests {
         ]);
         story.when(id(1), here(), edit(1, "y")).refused(ErrorCode::Forbidden);
         story.when(id(9), here(), edit(1, "y")).refused(ErrorCode::Forbidden);
+        story.when(id(1), here(), edit(2, "y")).refused(ErrorCode::Forbidden);
         story.when(id(4), here(), edit(2, "y")).refused(ErrorCode::Gone);
         story.when(id(4), here(), edit(3, "y")).refused(ErrorCode::Conflict);
         story.when(id(4), here(), edit(7, "y")).refused(ErrorCode::NotFound);

@@ -1,10 +1,10 @@
 use echolog_events::{ConversationDelivered as Moved, MessagesEvent, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::access::{member, need_member};
+use crate::access::{any_message, member, need_member};
 use crate::doc::{Doc, required};
 use crate::fields::Id;
-use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
+use crate::{Context, Decide, Decision, Key, Needs, World};
 
 /// Says that everything up to a message has arrived.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,9 +36,7 @@ impl Decide for MarkDelivered {
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
         let member = member(context, world)?;
         let message_id = self.message_id.get();
-        if world.message(context.target, message_id).is_none() {
-            return Err(Rejection::not_found("There is no such message in this conversation."));
-        }
+        any_message(world, context.target, message_id)?;
         let moved = Moved { conversation_id: context.target, user_id: member.user, message_id };
         Ok(vec![MessagesEvent::MessageDelivered(moved).into()])
     }

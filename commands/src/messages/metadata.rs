@@ -187,7 +187,8 @@ pub(super) fn check(
     for field in metadata.as_map().keys() {
         if !rule.fields.iter().any(|(known, ..)| known == field) {
             let message = format!("A message of the type `{name}` has no such field.");
-            return Err(Rejection::invalid(&format!("metadata.{field}"), message));
+            let shown: String = field.chars().take(100).collect();
+            return Err(Rejection::invalid(&format!("metadata.{shown}"), message));
         }
     }
     Ok(())
@@ -198,9 +199,9 @@ impl Kind {
         let text =
             |check: fn(String) -> bool| value.as_str().is_some_and(|it| check(it.to_owned()));
         match self {
-            Self::Text(max) => {
-                value.as_str().is_some_and(|text| !text.is_empty() && text.chars().count() <= max)
-            }
+            Self::Text(max) => value
+                .as_str()
+                .is_some_and(|text| !text.trim().is_empty() && text.chars().count() <= max),
             Self::Url => text(|text| Url::try_from(text).is_ok()),
             Self::Email => text(|text| Email::try_from(text).is_ok()),
             Self::PhoneNumber => text(|text| PhoneNumber::try_from(text).is_ok()),

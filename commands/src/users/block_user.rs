@@ -48,8 +48,8 @@ impl Decide for BlockUser {
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
-        let user_id = context.own_user()?;
         active_user(context, world)?;
+        let user_id = context.own_user()?;
         let blocked_user_id = self.user_id.get();
         if blocked_user_id == user_id {
             return Err(Rejection::invalid("user_id", "Nobody can block themselves."));
@@ -66,6 +66,7 @@ impl Decide for BlockUser {
             )));
         }
         let reason = self.reason.as_ref().map(|reason| reason.as_str().to_owned());
+        let reason = reason.filter(|reason| !reason.is_empty());
         let event = UserBlocked { user_id, blocked_user_id, reason };
         let key = StreamKey::of(Stream::Block, user_id);
         Ok(vec![NewEvent::new(key, Event::Users(UsersEvent::UserBlocked(event)))])
@@ -89,6 +90,20 @@ mod tests {
         story.when(id(1), id(1), block(2)).then([Event::Users(UsersEvent::UserBlocked(event))]);
         let story = story.done(&Actor::User(id(1)), id(1), block(2));
         story.when(id(1), id(1), block(2)).then_nothing();
+    }
+
+    #[test]
+    fn blocks_only_so_many() {
+        let blocked = (0..MAX_BLOCKED).map(|number| UserBlocked {
+            user_id: id(1),
+            blocked_user_id: echolog_events::Uuid::from_u128(number as u128),
+            reason: None,
+        });
+        let key = StreamKey::of(Stream::Block, id(1));
+        let story = blocked.fold(Story::new().users([id(1), id(2)]), |story, event| {
+            story.event(key.clone(), Event::Users(UsersEvent::UserBlocked(event)))
+        });
+        story.when(id(1), id(1), block(2)).refused(ErrorCode::Conflict);
     }
 
     #[test]

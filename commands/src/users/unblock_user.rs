@@ -33,8 +33,8 @@ impl Decide for UnblockUser {
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
-        let user_id = context.own_user()?;
         active_user(context, world)?;
+        let user_id = context.own_user()?;
         let blocked_user_id = self.user_id.get();
         if !world.blocks(user_id, blocked_user_id) {
             return Ok(Vec::new());

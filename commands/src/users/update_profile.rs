@@ -88,8 +88,8 @@ impl Decide for UpdateProfile {
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
-        let user_id = context.own_user()?;
         let user = active_user(context, world)?;
+        let user_id = context.own_user()?;
         if *self == Self::default() {
             return Err(Rejection::invalid("", "There is no field to change."));
         }

@@ -1,9 +1,9 @@
 //! New rows on their way into a table.
 //!
-//! Many of them go by binary `COPY`, which costs about half of an `INSERT` per row. A few go by
-//! one `INSERT` from arrays, which costs one round trip instead of two. (And the second one is
-//! dear: sqlx 0.9.0 does not set `TCP_NODELAY`, so the small packet that ends a `COPY` may wait
-//! 40 ms for the acknowledgement of the one before.) Both take values in the same binary form.
+//! Many of them go by binary `COPY`, which costs about half of an `INSERT` per row. Fewer go by one
+//! `INSERT` from arrays, which costs one round trip instead of two. (And the second one is dear:
+//! sqlx 0.9.0 does not set `TCP_NODELAY`, so the small packet that ends a `COPY` may wait 40 ms for
+//! the acknowledgement of the one before.) Both take values in the same binary form.
 
 mod array;
 mod field;
@@ -16,8 +16,8 @@ pub(crate) use self::field::{Field, Json};
 use crate::Target;
 use crate::sql::Sql;
 
-/// How many bytes make a `COPY` the better choice.
-const MANY: usize = 128 * 1024;
+/// How many bytes make a `COPY` the better choice, with those 40 ms.
+const MANY: usize = 1024 * 1024;
 
 /// Signature, flags and the length of the (empty) header extension of a binary `COPY`.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

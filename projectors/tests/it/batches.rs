@@ -13,10 +13,10 @@ use proptest::test_runner::{Config, TestRunner};
 
 use self::history::{Step, log_of};
 use self::model::Model;
-use crate::support::{Log, Tables};
+use crate::support::{Log, Tables, id};
 
 /// Each case builds all tables three times.
-const CASES: u32 = 16;
+const CASES: u32 = 40;
 
 #[test]
 fn batches_do_not_show() {
@@ -41,6 +41,19 @@ fn batches_do_not_show() {
         })
         .expect("however the log is cut");
     assert!(events.get() > 500, "the histories are long enough to mean something");
+}
+
+#[tokio::test]
+async fn many_rows_take_another_way_to_the_same_tables() {
+    let mut log = Log::default();
+    log.group(id(100), &[id(1), id(2)]);
+    for n in 0..10_000 {
+        log.send(id(100), id(1000 + n), id(1 + n % 2), &format!("\"message\" \\ {n} ✓"));
+    }
+    let tables = Tables::new().await;
+    let whole = build(&tables, &[&log.events]).await;
+    let parts = build(&tables, &log.events.chunks(500).collect::<Vec<_>>()).await;
+    same(&parts, &whole);
 }
 
 async fn check(tables: &Tables, log: &Log, cuts: &[usize]) {

@@ -1,0 +1,159 @@
+//! The comparison: plain PostgreSQL that does the same with triggers, driven by pgbench.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::figures::{Baseline, Load, each, percentile};
+use super::process;
+use super::scale::Scale;
+use crate::supervise::{Binaries, Credential, Postgres, PostgresOptions};
+
+const SCHEMA: &str = include_str!("../../bench/schema.sql");
+const POPULATION: &str = include_str!("../../bench/population.sql");
+const HISTORY: &str = include_str!("../../bench/history.sql");
+const TRIGGERS: &str = include_str!("../../bench/triggers.sql");
+const RECEIPTS: &str = include_str!("../../bench/receipts.sql");
+const SEND: &str = include_str!("../../bench/send.pgbench");
+
+/// Messages that are there when the measuring begins.
+const PRELOADED: u64 = 100_000;
+
+/// Connections that send; more make it slower on two cores.
+const CLIENTS: &str = "8";
+
+/// Measures both variants on a server of their own.
+pub(super) async fn measure(
+    binaries: &Binaries,
+    data: &Path,
+    scale: &Scale,
+) -> anyhow::Result<Baseline> {
+    let owner = Credential::new("owner", "bench");
+    let directory = data.join("baseline");
+    let postgres = Postgres::start(binaries, &directory, PostgresOptions::new(owner)).await?;
+    let tools = Tools { binaries, postgres: &postgres };
+    tools.sql("postgres", "CREATE DATABASE prepared;", &[]).await?;
+    let users = ("users", scale.users as u64);
+    let conversations = ("conversations", scale.conversations as u64);
+    tools.sql("prepared", SCHEMA, &[]).await?;
+    tools.sql("prepared", POPULATION, &[users, conversations]).await?;
+    tools.sql("prepared", HISTORY, &[("messages", PRELOADED)]).await?;
+    tools.sql("prepared", TRIGGERS, &[]).await?;
+    let seed = tools.variant("seed", RECEIPTS, &directory, scale).await?;
+    let lean = tools.variant("lean", "", &directory, scale).await?;
+    postgres.stop().await?;
+    Ok(Baseline { seed, lean })
+}
+
+/// PostgreSQL's own programs on one server.
+struct Tools<'p> {
+    binaries: &'p Binaries,
+    postgres: &'p Postgres,
+}
+
+impl Tools<'_> {
+    /// A program beside the server, where the server's own link leads to, or else on the `PATH`.
+    fn program(&self, name: &str) -> PathBuf {
+        let server = self.binaries.postgres_bin.join("postgres");
+        let places = [server.canonicalize().unwrap_or_default(), server];
+        let places = places.iter().map(|server| server.with_file_name(name));
+        places.into_iter().find(|program| program.exists()).unwrap_or_else(|| name.into())
+    }
+
+    /// Measures one variant in a copy of the database that was prepared.
+    async fn variant(
+        &self,
+        name: &str,
+        more: &str,
+        directory: &Path,
+        scale: &Scale,
+    ) -> anyhow::Result<Load> {
+        tracing::info!(variant = name, "measuring plain PostgreSQL");
+        let create = format!("CREATE DATABASE {name} TEMPLATE prepared STRATEGY file_copy;");
+        self.sql("postgres", &create, &[]).await?;
+        self.sql(name, more, &[]).await?;
+        self.sql(name, "VACUUM ANALYZE; CHECKPOINT;", &[]).await?;
+        self.send(name, directory, scale, WARM_UP).await?;
+        let before = process::cpu_of_family(self.postgres.pid())?;
+        let mut latencies = self.send(name, directory, scale, scale.seconds).await?;
+        let cpu = process::cpu_of_family(self.postgres.pid())?.saturating_sub(before);
+        latencies.sort_unstable();
+        Ok(Load {
+            per_second: latencies.len() as f64 / scale.duration().as_secs_f64(),
+            p50_ms: percentile(&latencies, 0.5),
+            p99_ms: percentile(&latencies, 0.99),
+            cpu_us_per_message: each(cpu, latencies.len()),
+        })
+    }
+
+    /// Runs pgbench and returns how long each transaction took.
+    async fn send(
+        &self,
+        database: &str,
+        directory: &Path,
+        scale: &Scale,
+        seconds: u64,
+    ) -> anyhow::Result<Vec<Duration>> {
+        let logs = directory.join(format!("log-{database}"));
+        let _ = fs::remove_dir_all(&logs);
+        fs::create_dir_all(&logs)?;
+        let script = directory.join("send.pgbench");
+        fs::write(&script, SEND)?;
+        let mut command = Command::new(self.program("pgbench"));
+        command
+            .args(["--no-vacuum", "--protocol", "prepared", "--client", CLIENTS, "--jobs", "2"])
+            .args(["--time", &seconds.to_string(), "--log"])
+            .arg(format!("--log-prefix={}", logs.join("times").display()))
+            .args(["--define", &format!("conversations={}", scale.conversations)])
+            .arg("--file")
+            .arg(&script)
+            .arg(self.postgres.url(database));
+        run(command, "").await?;
+        let mut latencies = Vec::new();
+        for entry in fs::read_dir(&logs)? {
+            for line in fs::read_to_string(entry?.path())?.lines() {
+                // The third number of a line is the time that a transaction took.
+                let micros = line.split(' ').nth(2).and_then(|field| field.parse().ok());
+                latencies.push(Duration::from_micros(micros.context("pgbench's log changed")?));
+            }
+        }
+        Ok(latencies)
+    }
+
+    /// Runs a script.
+    async fn sql(
+        &self,
+        database: &str,
+        script: &str,
+        variables: &[(&str, u64)],
+    ) -> anyhow::Result<()> {
+        let mut command = Command::new(self.program("psql"));
+        command.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]);
+        for (name, value) in variables {
+            command.args(["--set", &format!("{name}={value}")]);
+        }
+        command.arg(self.postgres.url(database));
+        run(command, script).await
+    }
+}
+
+/// Seconds that a variant runs before it is measured.
+const WARM_UP: u64 = 3;
+
+async fn run(mut command: Command, input: &str) -> anyhow::Result<()> {
+    let program = command.as_std().get_program().display().to_string();
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().with_context(|| format!("{program} cannot be run"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).await?;
+    }
+    let output = child.wait_with_output().await?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} failed: {}", errors.trim());
+    Ok(())
+}

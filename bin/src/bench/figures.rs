@@ -1,0 +1,155 @@
+//! What is measured, under the names that stay.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Everything; `null` is what was not measured.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Figures {
+    /// Commands, from the client until they are visible in PostgreSQL.
+    pub end_to_end: Option<EndToEnd>,
+    /// Plain PostgreSQL with triggers.
+    pub baseline: Option<Baseline>,
+    /// How the two compare.
+    pub ratio: Ratio,
+    /// The projector alone, from a full log.
+    pub projector: Option<Rate>,
+    /// Building the tables of `messages` anew.
+    pub replay: Option<Replay>,
+    /// With 1,000 commands offered per second.
+    pub latency_at_1000: Option<Latency>,
+    /// What an event costs in a small log and in a large one.
+    pub growth: Option<Growth>,
+    /// The most memory that the workers had.
+    pub memory: Option<Memory>,
+}
+
+/// One kind of load.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Load {
+    /// Messages per second.
+    pub per_second: f64,
+    /// Half are answered within.
+    pub p50_ms: f64,
+    /// 99 of 100 are answered within.
+    pub p99_ms: f64,
+    /// Processor time per message, of all server processes.
+    pub cpu_us_per_message: f64,
+}
+
+/// Loads that differ in how messages fall on conversations.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EndToEnd {
+    /// Evenly.
+    pub uniform: Load,
+    /// By Zipf's law with exponent 1.1.
+    pub zipf: Load,
+    /// All on one.
+    pub hot: Load,
+}
+
+/// The comparison.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Baseline {
+    /// With a receipt row for each recipient.
+    pub seed: Load,
+    /// Without.
+    pub lean: Load,
+}
+
+/// How many times as fast.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Ratio {
+    /// Uniform load over `seed`.
+    pub seed: Option<f64>,
+    /// Uniform load over `lean`.
+    pub lean: Option<f64>,
+    /// Hot load over uniform load.
+    pub hot_to_uniform: Option<f64>,
+}
+
+/// Events per second.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Rate {
+    /// Events per second.
+    pub per_second: f64,
+}
+
+/// Building tables anew.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Replay {
+    /// Events per second, indexes included.
+    pub per_second: f64,
+    /// The same rows by a bare `COPY` plus the same indexes: what PostgreSQL could do.
+    pub limit_per_second: f64,
+    /// The one over the other.
+    pub ratio: f64,
+}
+
+/// Latency at a fixed load.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Latency {
+    /// 99 of 100 are answered within.
+    pub outcome_p99_ms: f64,
+    /// 99 of 100 are visible in PostgreSQL within.
+    pub visible_p99_ms: f64,
+}
+
+/// Cost over size.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Growth {
+    /// Events in the log at first.
+    pub events_small: u64,
+    /// Events in the log at last.
+    pub events_large: u64,
+    /// Processor time per message at last over that at first.
+    pub cost_ratio: f64,
+}
+
+/// Memory at its peak.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Memory {
+    /// Of the command handler.
+    pub handler_mib: f64,
+    /// Of the projector.
+    pub projector_mib: f64,
+}
+
+impl Figures {
+    /// Compares what there is to compare.
+    pub(super) fn compare(&mut self) {
+        let uniform = self.end_to_end.map(|it| it.uniform.per_second);
+        let over = |other: Option<f64>| Some(uniform? / other?);
+        self.ratio = Ratio {
+            seed: over(self.baseline.map(|it| it.seed.per_second)),
+            lean: over(self.baseline.map(|it| it.lean.per_second)),
+            hot_to_uniform: self.end_to_end.map(|it| it.hot.per_second / it.uniform.per_second),
+        };
+    }
+}
+
+/// The value that this share of the sorted values does not exceed, in milliseconds.
+pub(super) fn percentile(sorted: &[Duration], share: f64) -> f64 {
+    let index = (sorted.len() as f64 * share).ceil() as usize;
+    let value = sorted.get(index.saturating_sub(1)).copied().unwrap_or_default();
+    value.as_secs_f64() * 1_000.0
+}
+
+/// Microseconds of processor time for each of so many messages.
+pub(super) fn each(cpu: Duration, messages: usize) -> f64 {
+    cpu.as_secs_f64() * 1_000_000.0 / messages.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let values: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+        assert!((percentile(&values, 0.5) - 50.0).abs() < 1e-9);
+        assert!((percentile(&values, 0.99) - 99.0).abs() < 1e-9);
+        assert!(percentile(&[], 0.5).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,98 @@
+//! `echolog bench`: measures a whole Echolog against plain PostgreSQL with triggers, on this
+//! machine, in one run.
+//!
+//! Servers are private and durable, workers are processes of their own; what they cost is read from
+//! `/proc`. The client is not counted, but shares the machine.
+
+mod baseline;
+mod driver;
+mod figures;
+mod population;
+mod preload;
+mod process;
+mod random;
+mod scale;
+mod session;
+mod site;
+mod table;
+mod visible;
+mod worker;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+pub use figures::Figures;
+pub use scale::Scale;
+
+use crate::config::Config;
+use crate::supervise::Binaries;
+use session::Session;
+
+/// A part of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Plain PostgreSQL with triggers.
+    Baseline,
+    /// Commands from the client into the tables: uniform, by Zipf's law, all on one conversation.
+    EndToEnd,
+    /// Latency with 1,000 commands offered per second.
+    Latency,
+    /// The projector alone, and what an event costs in a larger log.
+    Growth,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Baseline, Self::EndToEnd, Self::Latency, Self::Growth];
+}
+
+/// What to measure, and where.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// How much.
+    pub scale: Scale,
+    /// Which parts.
+    pub parts: Vec<Part>,
+    /// Where the servers keep their data meanwhile: a directory of our own, on a disk.
+    pub data: PathBuf,
+}
+
+impl Bench {
+    /// Measures.
+    ///
+    /// # Errors
+    /// What is missing, and whatever does not go as it should: a benchmark that loses a command
+    /// has no result.
+    pub async fn run(&self, config: &Config) -> anyhow::Result<Figures> {
+        let binaries = Binaries::find()?;
+        self.clear()?;
+        std::fs::create_dir_all(&self.data)
+            .with_context(|| format!("{} cannot be made", self.data.display()))?;
+        let data = self.data.canonicalize()?;
+        let mut figures = Figures::default();
+        if self.has(Part::Baseline) {
+            figures.baseline = Some(baseline::measure(&binaries, &data, &self.scale).await?);
+        }
+        if self.parts.iter().any(|part| *part != Part::Baseline) {
+            Session::measure(self, &binaries, config, &data, &mut figures).await?;
+        }
+        figures.compare();
+        self.clear()?;
+        Ok(figures)
+    }
+
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// Removes what an earlier run left behind.
+    fn clear(&self) -> anyhow::Result<()> {
+        match std::fs::remove_dir_all(&self.data) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{} cannot be removed", self.data.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}

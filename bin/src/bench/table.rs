@@ -1,0 +1,71 @@
+//! The figures as a table.
+
+use std::fmt;
+
+use super::figures::{Baseline, EndToEnd, Figures, Load};
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<24}{:>12}{:>10}{:>10}{:>12}",
+            "", "per second", "p50 ms", "p99 ms", "CPU µs"
+        )?;
+        if let Some(EndToEnd { uniform, zipf, hot }) = &self.end_to_end {
+            row(f, "end to end, uniform", uniform)?;
+            row(f, "end to end, zipf", zipf)?;
+            row(f, "end to end, hot", hot)?;
+        }
+        if let Some(Baseline { seed, lean }) = &self.baseline {
+            row(f, "plain PostgreSQL, seed", seed)?;
+            row(f, "plain PostgreSQL, lean", lean)?;
+        }
+        let mut line = |name: &str, value: Option<String>| match value {
+            Some(value) => writeln!(f, "{name:<24}{value}"),
+            None => Ok(()),
+        };
+        line("uniform / seed", self.ratio.seed.map(|ratio| format!("{ratio:.2}")))?;
+        line("uniform / lean", self.ratio.lean.map(|ratio| format!("{ratio:.2}")))?;
+        line("hot / uniform", self.ratio.hot_to_uniform.map(|ratio| format!("{ratio:.2}")))?;
+        line(
+            "projector alone",
+            self.projector.map(|rate| format!("{:.0} events/s", rate.per_second)),
+        )?;
+        line(
+            "replay of messages",
+            self.replay.map(|it| {
+                let (rate, limit) = (it.per_second, it.limit_per_second);
+                format!("{rate:.0} events/s, {:.2} of a bare COPY's {limit:.0}", it.ratio)
+            }),
+        )?;
+        line(
+            "at 1,000 per second",
+            self.latency_at_1000.map(|it| {
+                let (outcome, visible) = (it.outcome_p99_ms, it.visible_p99_ms);
+                format!("outcome p99 {outcome:.1} ms, visible p99 {visible:.1} ms")
+            }),
+        )?;
+        line(
+            "growth",
+            self.growth.map(|it| {
+                let (small, large) = (it.events_small, it.events_large);
+                format!("{small} to {large} events: cost times {:.2}", it.cost_ratio)
+            }),
+        )?;
+        line(
+            "memory, peak",
+            self.memory.map(|it| {
+                let (handler, projector) = (it.handler_mib, it.projector_mib);
+                format!("handler {handler:.0} MiB, projector {projector:.0} MiB")
+            }),
+        )
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, load: &Load) -> fmt::Result {
+    let Load { per_second, p50_ms, p99_ms, cpu_us_per_message } = load;
+    writeln!(
+        f,
+        "{name:<24}{per_second:>12.0}{p50_ms:>10.1}{p99_ms:>10.1}{cpu_us_per_message:>12.0}"
+    )
+}

@@ -1,0 +1,318 @@
+//! A whole Echolog in processes of its own, for tests that kill them, stop them and cut them off.
+//!
+//! A [`crate::Tenant`] has workers that are tasks of the test and shares its servers. A cluster
+//! shares nothing: its nats-server and its PostgreSQL sync to disk as in production, each worker is
+//! an `echolog handler` or `echolog projector`, and every connection between them goes through
+//! a [`Proxy`]. One cluster runs at a time.
+
+mod proxy;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::Context as _;
+use echolog::client::Client;
+use echolog::config::Config;
+use echolog::supervise::{
+    Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
+};
+use echolog_events::{
+    Body, Event, EventSubject, Partition, PositionRecorded, Stream, StreamKey, SystemEvent,
+};
+use echolog_nats::{Bus, EventLog, Provision, ProvisionOptions};
+use echolog_projectors::db::Database;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use proxy::{Link, Proxy};
+pub use worker::{Role, Worker};
+
+/// Two clusters at once would measure each other.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Servers and workers.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The workers, in the order in which they were added.
+    pub workers: Vec<Worker>,
+    /// The way of clients to NATS.
+    pub clients: Proxy,
+    /// How to reach the servers directly, for a look behind the scenes.
+    pub config: Config,
+    /// A direct connection.
+    pub bus: Bus,
+    /// A direct connection.
+    pub database: Database,
+    binaries: Binaries,
+    nats: Option<Nats>,
+    nats_port: Arc<AtomicU16>,
+    postgres: Option<Postgres>,
+    postgres_port: Arc<AtomicU16>,
+    directory: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// Servers with a tenant that nobody works for yet.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn start() -> anyhow::Result<Self> {
+        let turn = TURN.lock().await;
+        crate::echolog_binary()?;
+        let binaries = Binaries::find()?;
+        let mut directory = tempfile::Builder::new().prefix("echolog-crash-").tempdir()?;
+        if std::env::var_os("ECHOLOG_KEEP").is_some() {
+            directory.disable_cleanup(true);
+            eprintln!("kept: {}", directory.path().display());
+        }
+        // PostgreSQL runs under another user where we are root.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), open)?;
+        let (nats_at, postgres_at) = (directory.path().join("nats"), directory.path().join("pg"));
+        let (nats, postgres) = tokio::try_join!(
+            Nats::start(&binaries, &nats_at, nats_options()),
+            Postgres::start(&binaries, &postgres_at, postgres_options()),
+        )?;
+        let config = Config {
+            tenant: "main".to_owned(),
+            nats_url: nats.url(),
+            nats_creds: None,
+            database_url: Some(postgres.url("echolog_main")),
+            database_max_connections: 4,
+            database_connection_timeout: 5,
+            metrics_addr: "127.0.0.1:0".parse()?,
+            log: None,
+            master_key: Some("a master key for tests, long enough".to_owned()),
+        };
+        let database = config.database_or_create().await?;
+        database.migrate().await?;
+        let bus = config.bus("test").await?;
+        Provision::tenant(&bus, &config.names()?, &ProvisionOptions::default()).await?;
+        let nats_port = Arc::new(AtomicU16::new(nats.port()));
+        Ok(Self {
+            workers: Vec::new(),
+            clients: Proxy::open(Arc::clone(&nats_port)).await?,
+            config,
+            bus,
+            database,
+            binaries,
+            nats_port,
+            nats: Some(nats),
+            postgres_port: Arc::new(AtomicU16::new(postgres.port())),
+            postgres: Some(postgres),
+            directory,
+            _turn: turn,
+        })
+    }
+
+    /// Adds a process; returns its index among the workers.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn add(&mut self, role: Role) -> anyhow::Result<usize> {
+        let (nats, postgres) = (Arc::clone(&self.nats_port), Arc::clone(&self.postgres_port));
+        self.workers.push(Worker::new(role, nats, postgres).await?);
+        let index = self.workers.len() - 1;
+        self.start_worker(index).await?;
+        Ok(index)
+    }
+
+    /// Starts a worker again that was killed.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_worker(&mut self, index: usize) -> anyhow::Result<()> {
+        self.workers[index].start(&self.config, self.directory.path()).await
+    }
+
+    /// Ends nats-server without warning.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub async fn kill_nats(&mut self) -> anyhow::Result<()> {
+        if let Some(nats) = self.nats.take() {
+            nats.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts nats-server on what is left.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_nats(&mut self) -> anyhow::Result<()> {
+        let at = self.directory.path().join("nats");
+        // Our own connections know one port.
+        let options =
+            NatsOptions { port: Some(self.nats_port.load(Ordering::Relaxed)), ..nats_options() };
+        self.nats = Some(Nats::start(&self.binaries, &at, options).await?);
+        Ok(())
+    }
+
+    /// Stops nats-server in its tracks.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn freeze_nats(&self) -> anyhow::Result<Frozen> {
+        Frozen::new(self.nats.as_ref().map_or(0, Nats::pid))
+    }
+
+    /// Where nats-server keeps a stream.
+    #[must_use]
+    pub fn stream_directory(&self, stream: &str) -> PathBuf {
+        let store = self.directory.path().join("nats/store/jetstream/$G/streams");
+        store.join(stream)
+    }
+
+    /// Ends PostgreSQL without warning.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub async fn kill_postgres(&mut self) -> anyhow::Result<()> {
+        if let Some(postgres) = self.postgres.take() {
+            postgres.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts PostgreSQL on what is left.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_postgres(&mut self) -> anyhow::Result<()> {
+        let at = self.directory.path().join("pg");
+        let port = Some(self.postgres_port.load(Ordering::Relaxed));
+        let options = PostgresOptions { port, ..postgres_options() };
+        self.postgres = Some(Postgres::start(&self.binaries, &at, options).await?);
+        Ok(())
+    }
+
+    /// Starts whatever does not run and lets everything through.
+    ///
+    /// # Errors
+    /// Something cannot be started, or a worker has ended by itself.
+    pub async fn restore(&mut self) -> anyhow::Result<()> {
+        self.check_alive()?;
+        if self.nats.is_none() {
+            self.start_nats().await?;
+        }
+        if self.postgres.is_none() {
+            self.start_postgres().await?;
+        }
+        self.clients.set(Link::Open);
+        for index in 0..self.workers.len() {
+            self.workers[index].restore();
+            if self.workers[index].pid() == 0 {
+                self.start_worker(index).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that no worker has ended by itself: they are to live through the death of
+    /// whatever they work with.
+    ///
+    /// # Errors
+    /// One has; with the end of its log.
+    pub fn check_alive(&mut self) -> anyhow::Result<()> {
+        self.workers.iter_mut().try_for_each(Worker::check_alive)
+    }
+
+    /// A client that reaches NATS through [`Self::clients`].
+    ///
+    /// # Errors
+    /// NATS does not answer.
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        let mut config = self.config.clone();
+        config.nats_url = through(&config.nats_url, &self.clients)?;
+        Ok(Client::connect(config.bus("client").await?, config.names()?).await?)
+    }
+
+    /// The log, read directly.
+    ///
+    /// # Errors
+    /// A tenant with a bad name.
+    pub fn log(&self) -> anyhow::Result<EventLog> {
+        Ok(EventLog::new(self.bus.clone(), self.config.names()?))
+    }
+
+    /// The worker that took a partition over last, by what the log says.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn owner(&self, partition: Partition) -> anyhow::Result<Option<usize>> {
+        let key = StreamKey { stream: Stream::Owner, id: EventSubject::EPOCH.to_owned() };
+        let last = self.log()?.last(partition, &key).await?;
+        let Some(Body::Known(Event::System(event))) = last.map(|last| last.body) else {
+            return Ok(None);
+        };
+        let taken = match event {
+            SystemEvent::OwnershipTaken(taken) => taken,
+            SystemEvent::PositionRecorded(PositionRecorded {}) => return Ok(None),
+        };
+        // `host:pid:id`
+        let pid = taken.owner.rsplit(':').nth(1).and_then(|pid| pid.parse().ok());
+        Ok(self.workers.iter().position(|worker| Some(worker.pid()) == pid))
+    }
+
+    /// The rows of a query, as text; NULL is empty.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn rows(&self, sql: &str) -> anyhow::Result<Vec<Vec<String>>> {
+        Ok(self.database.text_table(sql).await?.rows)
+    }
+
+    /// The one value of a query, as text.
+    ///
+    /// # Errors
+    /// What PostgreSQL says, and anything but one row.
+    pub async fn value(&self, sql: &str) -> anyhow::Result<String> {
+        let row = <[_; 1]>::try_from(self.rows(sql).await?);
+        let [row] = row.map_err(|rows| anyhow::anyhow!("{} rows: {sql}", rows.len()))?;
+        row.into_iter().next().context("a row has a column")
+    }
+}
+
+fn nats_options() -> NatsOptions {
+    let auth = NatsAuth::User(Credential::new("echolog", "test"));
+    NatsOptions { auth, ..NatsOptions::default() }
+}
+
+fn postgres_options() -> PostgresOptions {
+    PostgresOptions::new(Credential::new("echolog_owner", "test"))
+}
+
+/// The same address, by way of a proxy.
+fn through(url: &str, proxy: &Proxy) -> anyhow::Result<String> {
+    let (before, rest) = url.split_once("127.0.0.1:").context("a server on this machine")?;
+    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    Ok(format!("{before}127.0.0.1:{}{after}", proxy.port()))
+}
+
+/// A process that was stopped. It goes on when this is dropped.
+#[derive(Debug)]
+pub struct Frozen(Pid);
+
+impl Frozen {
+    fn new(pid: u32) -> anyhow::Result<Self> {
+        anyhow::ensure!(pid != 0, "only what runs can be stopped");
+        let pid = Pid::from_raw(pid.try_into()?);
+        kill(pid, Signal::SIGSTOP)?;
+        Ok(Self(pid))
+    }
+
+    /// Lets it go on.
+    pub fn thaw(self) {}
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // It can only fail because the process is gone.
+        let _ = kill(self.0, Signal::SIGCONT);
+    }
+}

@@ -1,0 +1,116 @@
+//! A connection that a test can sever, hold and restore.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// What becomes of what one process sends to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It arrives.
+    Open,
+    /// Connections are closed, and new ones too.
+    Cut,
+    /// Nothing arrives until the link is open again; then everything does, however late.
+    Held,
+    /// Only what the client sends is held; what the server sends arrives.
+    Muted,
+}
+
+/// A port on 127.0.0.1 that leads to a server.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    link: watch::Sender<Link>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Opens one; `upstream` is the server's port, which may change.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn open(upstream: Arc<AtomicU16>) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let (link, state) = watch::channel(Link::Open);
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((near, _)) = listener.accept().await {
+                let upstream = upstream.load(Ordering::Relaxed);
+                connections.spawn(serve(near, upstream, state.clone()));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self { port, link, task })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Severs, holds or restores it.
+    pub fn set(&self, link: Link) {
+        self.link.send_replace(link);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(near: TcpStream, upstream: u16, mut link: watch::Receiver<Link>) {
+    if *link.borrow() == Link::Cut {
+        return;
+    }
+    let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream)).await else { return };
+    // Small messages and answers: waiting for more of them would only slow them down.
+    let _ = (near.set_nodelay(true), far.set_nodelay(true));
+    let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
+    let held = |link| matches!(link, Link::Held | Link::Muted);
+    let there = pump(near_read, far_write, link.clone(), held);
+    let back = pump(far_read, near_write, link.clone(), |link| link == Link::Held);
+    tokio::select! {
+        _ = async { tokio::join!(there, back) } => {}
+        _ = link.wait_for(|link| *link == Link::Cut) => {}
+    }
+}
+
+/// Hands on what comes, at once or once it is no longer held. It goes on taking what is sent
+/// meanwhile: a sender that gives up must not take back what it has sent.
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut link: watch::Receiver<Link>,
+    held: impl Fn(Link) -> bool,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut kept = Vec::new();
+    let mut ended = false;
+    loop {
+        let hold = held(*link.borrow_and_update());
+        if !hold {
+            if to.write_all(&kept).await.is_err() || ended {
+                return;
+            }
+            kept.clear();
+        }
+        tokio::select! {
+            changed = link.changed() => if changed.is_err() { return },
+            read = from.read(&mut buffer), if !ended => match read {
+                Ok(count @ 1..) => kept.extend_from_slice(&buffer[..count]),
+                Ok(0) | Err(_) => ended = true,
+            },
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One `echolog handler` or `echolog projector`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
+
+use anyhow::Context as _;
+use echolog::config::Config;
+use echolog::supervise::Supervised;
+use futures::FutureExt as _;
+use nix::sys::signal::Signal;
+use tokio::process::Command;
+
+use super::{Frozen, Link, Proxy, through};
+
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Decides commands.
+    Handler,
+    /// Writes tables.
+    Projector,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Projector => "projector",
+        }
+    }
+}
+
+/// A process of its own, connected through proxies of its own.
+#[derive(Debug)]
+pub struct Worker {
+    role: Role,
+    /// The way to NATS.
+    pub nats: Proxy,
+    /// The way to PostgreSQL.
+    pub postgres: Proxy,
+    process: Option<Supervised>,
+    starts: usize,
+}
+
+impl Worker {
+    pub(super) async fn new(
+        role: Role,
+        nats: Arc<AtomicU16>,
+        postgres: Arc<AtomicU16>,
+    ) -> anyhow::Result<Self> {
+        let (nats, postgres) = (Proxy::open(nats).await?, Proxy::open(postgres).await?);
+        Ok(Self { role, nats, postgres, process: None, starts: 0 })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Its process id; 0 if it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, Supervised::pid)
+    }
+
+    /// Starts the process. `config` says how to reach the servers directly.
+    pub(super) async fn start(&mut self, config: &Config, directory: &Path) -> anyhow::Result<()> {
+        let binary = crate::echolog_binary()?;
+        self.starts += 1;
+        let (role, index) = (self.role.name(), self.nats.port());
+        let log = directory.join(format!("{role}-{index}-{}.log", self.starts));
+        let database = config.database_url.as_deref().context("a database")?;
+        let mut command = Command::new(binary);
+        command
+            .arg(role)
+            .env("NATS_URL", through(&config.nats_url, &self.nats)?)
+            .env("DATABASE_URL", through(database, &self.postgres)?)
+            .env("DATABASE_CONNECTION_TIMEOUT", config.database_connection_timeout.to_string())
+            .env("ECHOLOG_MASTER_KEY", config.master_key.as_deref().context("a key")?)
+            .env("ECHOLOG_METRICS_ADDR", "127.0.0.1:0")
+            .env("ECHOLOG_RATE_LIMIT", "0")
+            .env("ECHOLOG_LOG", std::env::var("ECHOLOG_LOG").unwrap_or("info".to_owned()));
+        // Nothing in these tests waits for an orderly end, not even the death of the test itself.
+        let process = Supervised::spawn("echolog", command, Signal::SIGKILL, log).await?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Ends the process as a power cut would.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(process) = self.process.take() {
+            process.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Stops the process in its tracks.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn freeze(&self) -> anyhow::Result<Frozen> {
+        Frozen::new(self.pid())
+    }
+
+    /// Lets everything through again.
+    pub fn restore(&self) {
+        self.nats.set(Link::Open);
+        self.postgres.set(Link::Open);
+    }
+
+    /// Makes sure that it has not ended by itself.
+    ///
+    /// # Errors
+    /// It has; with the end of its log.
+    pub fn check_alive(&mut self) -> anyhow::Result<()> {
+        let ended = self.process.as_mut().and_then(|it| it.ended_by_itself().now_or_never());
+        ended.map_or(Ok(()), |ended| Err(ended.into()))
+    }
+}
