@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use echolog_events::{UsersEvent, Uuid};
+use echolog_events::{Event, UsersEvent, Uuid};
 use serde::{Deserialize, Serialize};
 
 /// Whom a user blocks.
@@ -26,15 +26,11 @@ impl Blocks {
         self.0.is_empty()
     }
 
-    pub(super) fn evolve(&mut self, event: &UsersEvent) {
-        match event {
-            UsersEvent::UserBlocked(e) => {
-                self.0.insert(e.blocked_user_id);
-            }
-            UsersEvent::UserUnblocked(e) => {
-                self.0.remove(&e.blocked_user_id);
-            }
-            UsersEvent::ProfileUpdated(_) => {}
+    pub(super) fn evolve(&mut self, event: &Event) {
+        if let Event::Users(UsersEvent::UserBlocked(e)) = event {
+            self.0.insert(e.blocked_user_id);
+        } else if let Event::Users(UsersEvent::UserUnblocked(e)) = event {
+            self.0.remove(&e.blocked_user_id);
         }
     }
 }

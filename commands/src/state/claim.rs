@@ -1,4 +1,4 @@
-use echolog_events::{AuthEvent, Uuid};
+use echolog_events::{AuthEvent, Event, Uuid};
 
 /// A claim to a unique value, as the last event of its stream tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -10,11 +10,12 @@ pub struct Claim {
 }
 
 impl Claim {
-    pub(super) fn evolve(&mut self, event: &AuthEvent, seq: u64) {
+    pub(super) fn evolve(&mut self, event: &Event, seq: u64) {
         self.seq = seq;
-        self.owner = match event {
-            AuthEvent::IdentifierClaimed(e) => Some(e.owner_id),
-            AuthEvent::IdentifierReleased(_) | AuthEvent::UserRegistered(_) => None,
+        self.owner = if let Event::Auth(AuthEvent::IdentifierClaimed(e)) = event {
+            Some(e.owner_id)
+        } else {
+            None
         };
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use echolog_events::{ConversationType, MessagesEvent, Role, Uuid};
+use echolog_events::{ConversationType, ConversationUpdated, Event, MessagesEvent, Role, Uuid};
 use serde::{Deserialize, Serialize};
 
 /// What decisions remember of a conversation.
@@ -32,7 +32,8 @@ impl Conversation {
         }
     }
 
-    pub(super) fn evolve(conversation: &mut Option<Self>, event: &MessagesEvent) {
+    pub(super) fn evolve(conversation: &mut Option<Self>, event: &Event) {
+        let Event::Messages(event) = event else { return };
         if let MessagesEvent::ConversationCreated(e) = event {
             *conversation = Some(Self {
                 conversation_type: e.conversation_type,
@@ -48,42 +49,31 @@ impl Conversation {
     }
 
     fn change(&mut self, event: &MessagesEvent) {
-        match event {
-            MessagesEvent::ConversationUpdated(e) => {
-                for (field, value) in [
-                    (&mut self.title, &e.title),
-                    (&mut self.description, &e.description),
-                    (&mut self.avatar_url, &e.avatar_url),
-                ] {
-                    if let Some(value) = value {
-                        field.clone_from(value);
-                    }
-                }
+        if let MessagesEvent::ConversationUpdated(e) = event {
+            self.describe(e);
+        } else if let MessagesEvent::ConversationOwnershipTransferred(e) = event {
+            self.members.insert(e.old_owner_user_id, Role::Admin);
+            self.members.insert(e.new_owner_user_id, Role::Owner);
+        } else if let MessagesEvent::ParticipantJoined(e) = event {
+            self.members.insert(e.user_id, e.role);
+        } else if let MessagesEvent::ParticipantLeft(e) = event {
+            self.members.remove(&e.user_id);
+        } else if let MessagesEvent::ParticipantRemoved(e) = event {
+            self.members.remove(&e.user_id);
+        } else if let MessagesEvent::ParticipantRoleChanged(e) = event {
+            self.members.insert(e.user_id, e.new_role);
+        }
+    }
+
+    fn describe(&mut self, e: &ConversationUpdated) {
+        for (field, value) in [
+            (&mut self.title, &e.title),
+            (&mut self.description, &e.description),
+            (&mut self.avatar_url, &e.avatar_url),
+        ] {
+            if let Some(value) = value {
+                field.clone_from(value);
             }
-            MessagesEvent::ConversationOwnershipTransferred(e) => {
-                self.members.insert(e.old_owner_user_id, Role::Admin);
-                self.members.insert(e.new_owner_user_id, Role::Owner);
-            }
-            MessagesEvent::ParticipantJoined(e) => {
-                self.members.insert(e.user_id, e.role);
-            }
-            MessagesEvent::ParticipantLeft(e) => {
-                self.members.remove(&e.user_id);
-            }
-            MessagesEvent::ParticipantRemoved(e) => {
-                self.members.remove(&e.user_id);
-            }
-            MessagesEvent::ParticipantRoleChanged(e) => {
-                self.members.insert(e.user_id, e.new_role);
-            }
-            MessagesEvent::ConversationCreated(_)
-            | MessagesEvent::MessageSent(_)
-            | MessagesEvent::MessageEdited(_)
-            | MessagesEvent::MessageDeleted(_)
-            | MessagesEvent::ReactionAdded(_)
-            | MessagesEvent::ReactionRemoved(_)
-            | MessagesEvent::MessageDelivered(_)
-            | MessagesEvent::ConversationRead(_) => {}
         }
     }
 }

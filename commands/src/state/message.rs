@@ -1,6 +1,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use echolog_events::{MessageType, MessagesEvent, Uuid};
+use echolog_events::{Event, MessageType, MessagesEvent, Uuid};
 
 /// What decisions remember of a message. It is not stored: it is read from `messages.messages`,
 /// and from the end of the log where that lags behind.
@@ -27,37 +27,20 @@ pub fn content_digest(content: &str) -> u64 {
 }
 
 impl Message {
-    pub(super) fn evolve(message: &mut Option<Self>, event: &MessagesEvent) {
-        match (message, event) {
-            (message, MessagesEvent::MessageSent(e)) => {
-                *message = Some(Self {
-                    sender: e.sender_user_id,
-                    message_type: e.message_type,
-                    is_deleted: false,
-                    content: content_digest(&e.content),
-                    thread_root: e.thread_root_message_id,
-                });
-            }
-            (Some(message), MessagesEvent::MessageEdited(e)) => {
-                message.content = content_digest(&e.content);
-            }
-            (Some(message), MessagesEvent::MessageDeleted(_)) => message.is_deleted = true,
-            (
-                _,
-                MessagesEvent::MessageEdited(_)
-                | MessagesEvent::MessageDeleted(_)
-                | MessagesEvent::ConversationCreated(_)
-                | MessagesEvent::ConversationUpdated(_)
-                | MessagesEvent::ConversationOwnershipTransferred(_)
-                | MessagesEvent::ParticipantJoined(_)
-                | MessagesEvent::ParticipantLeft(_)
-                | MessagesEvent::ParticipantRemoved(_)
-                | MessagesEvent::ParticipantRoleChanged(_)
-                | MessagesEvent::ReactionAdded(_)
-                | MessagesEvent::ReactionRemoved(_)
-                | MessagesEvent::MessageDelivered(_)
-                | MessagesEvent::ConversationRead(_),
-            ) => {}
+    pub(super) fn evolve(message: &mut Option<Self>, event: &Event) {
+        let Event::Messages(event) = event else { return };
+        if let MessagesEvent::MessageSent(e) = event {
+            *message = Some(Self {
+                sender: e.sender_user_id,
+                message_type: e.message_type,
+                is_deleted: false,
+                content: content_digest(&e.content),
+                thread_root: e.thread_root_message_id,
+            });
+        } else if let (Some(message), MessagesEvent::MessageEdited(e)) = (&mut *message, event) {
+            message.content = content_digest(&e.content);
+        } else if let (Some(message), MessagesEvent::MessageDeleted(_)) = (message, event) {
+            message.is_deleted = true;
         }
     }
 }

@@ -17,7 +17,7 @@ pub use message::{Message, content_digest};
 pub use owner::Owner;
 pub use user::{Profile, User};
 
-use echolog_events::{AuthEvent, Event, MessagesEvent, Stream, SystemEvent, UsersEvent};
+use echolog_events::{Event, Stream};
 
 /// The state of one thing that decisions read.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,53 +47,15 @@ impl State {
         }
     }
 
-    /// Lets an event of its own stream change it. An event of another kind changes nothing.
+    /// Lets an event change it that concerns it, by [`crate::Key::changed_by`]; any other changes
+    /// nothing.
     pub fn evolve(&mut self, event: &Event, seq: u64) {
-        match (self, event) {
-            (Self::User(user), Event::Auth(AuthEvent::UserRegistered(e))) => {
-                *user = Some(User::registered(e));
-            }
-            (Self::User(Some(user)), Event::Users(UsersEvent::ProfileUpdated(e))) => user.update(e),
-            (Self::Block(blocks), Event::Users(event)) => blocks.evolve(event),
-            (Self::Conversation(conversation), Event::Messages(event)) => {
-                Conversation::evolve(conversation, event);
-            }
-            (Self::Message(message), Event::Messages(event)) => Message::evolve(message, event),
-            (Self::Claim(claim), Event::Auth(event)) => claim.evolve(event, seq),
-            (
-                Self::User(_)
-                | Self::Block(_)
-                | Self::Conversation(_)
-                | Self::Message(_)
-                | Self::Claim(_),
-                Event::Auth(
-                    AuthEvent::UserRegistered(_)
-                    | AuthEvent::IdentifierClaimed(_)
-                    | AuthEvent::IdentifierReleased(_),
-                )
-                | Event::Users(
-                    UsersEvent::ProfileUpdated(_)
-                    | UsersEvent::UserBlocked(_)
-                    | UsersEvent::UserUnblocked(_),
-                )
-                | Event::Messages(
-                    MessagesEvent::ConversationCreated(_)
-                    | MessagesEvent::ConversationUpdated(_)
-                    | MessagesEvent::ConversationOwnershipTransferred(_)
-                    | MessagesEvent::ParticipantJoined(_)
-                    | MessagesEvent::ParticipantLeft(_)
-                    | MessagesEvent::ParticipantRemoved(_)
-                    | MessagesEvent::ParticipantRoleChanged(_)
-                    | MessagesEvent::MessageSent(_)
-                    | MessagesEvent::MessageEdited(_)
-                    | MessagesEvent::MessageDeleted(_)
-                    | MessagesEvent::ReactionAdded(_)
-                    | MessagesEvent::ReactionRemoved(_)
-                    | MessagesEvent::MessageDelivered(_)
-                    | MessagesEvent::ConversationRead(_),
-                )
-                | Event::System(SystemEvent::OwnershipTaken(_) | SystemEvent::PositionRecorded(_)),
-            ) => {}
+        match self {
+            Self::User(user) => User::evolve(user, event),
+            Self::Block(blocks) => blocks.evolve(event),
+            Self::Conversation(conversation) => Conversation::evolve(conversation, event),
+            Self::Message(message) => Message::evolve(message, event),
+            Self::Claim(claim) => claim.evolve(event, seq),
         }
     }
 

@@ -1,4 +1,7 @@
-use echolog_events::{AccountStatus, ProfileUpdated, ProfileVisibility, UserRegistered, UserRole};
+use echolog_events::{
+    AccountStatus, AuthEvent, Event, ProfileUpdated, ProfileVisibility, UserRegistered, UserRole,
+    UsersEvent,
+};
 use serde::{Deserialize, Serialize};
 
 /// What decisions remember of a user.
@@ -32,7 +35,15 @@ pub struct Profile {
 }
 
 impl User {
-    pub(super) fn registered(event: &UserRegistered) -> Self {
+    pub(super) fn evolve(user: &mut Option<Self>, event: &Event) {
+        if let Event::Auth(AuthEvent::UserRegistered(e)) = event {
+            *user = Some(Self::registered(e));
+        } else if let (Some(user), Event::Users(UsersEvent::ProfileUpdated(e))) = (user, event) {
+            user.update(e);
+        }
+    }
+
+    fn registered(event: &UserRegistered) -> Self {
         Self {
             status: event.account_status,
             role: event.role,
@@ -48,7 +59,7 @@ impl User {
         }
     }
 
-    pub(super) fn update(&mut self, event: &ProfileUpdated) {
+    fn update(&mut self, event: &ProfileUpdated) {
         fn set<T: Clone>(field: &mut T, value: Option<&T>) {
             if let Some(value) = value {
                 field.clone_from(value);

@@ -15,20 +15,17 @@ use self::history::{Step, log_of};
 use self::model::Model;
 use crate::support::{Log, Tables, id};
 
-/// Each case builds all tables three times.
-const CASES: u32 = 40;
+/// Each case builds all tables three times. `PROPTEST_CASES` asks for more.
+const CASES: u32 = 24;
 
 #[test]
 fn batches_do_not_show() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
     let tables = runtime.block_on(Tables::new());
-    let config = Config {
-        cases: CASES,
-        max_shrink_iters: 50,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let cases = std::env::var("PROPTEST_CASES").map_or(CASES, |n| n.parse().expect("a number"));
+    let config =
+        Config { cases, max_shrink_iters: 50, failure_persistence: None, ..Config::default() };
     let events = Cell::new(0);
     let histories =
         (prop::collection::vec(any::<Step>(), 20..90), prop::collection::vec(1_usize..12, 1..8));

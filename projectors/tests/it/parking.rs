@@ -100,7 +100,7 @@ async fn what_does_not_fit_is_set_aside() {
             r#"(8,"event 8: #2 is no member of #12c")"#,
             r#"(12,"duplicate key value violates unique constraint ""messages_pkey""")"#,
         ]
-        .map(|row| row.to_owned())
+        .map(str::to_owned)
     );
     assert_eq!(tables.value("SELECT count(*) FROM messages.messages").await, "2");
 }

@@ -18,9 +18,7 @@ use echolog::config::Config;
 use echolog::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
 };
-use echolog_events::{
-    Body, Event, EventSubject, Partition, PositionRecorded, Stream, StreamKey, SystemEvent,
-};
+use echolog_events::{Body, Event, Partition, Recorded, SystemEvent};
 use echolog_nats::{Bus, EventLog, Provision, ProvisionOptions};
 use echolog_projectors::db::Database;
 use nix::sys::signal::{Signal, kill};
@@ -240,22 +238,34 @@ impl Cluster {
         Ok(EventLog::new(self.bus.clone(), self.config.names()?))
     }
 
+    /// Everything that is in the log now.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn events(&self) -> anyhow::Result<Vec<Recorded>> {
+        let log = self.log()?;
+        let head = log.head().await?;
+        let mut events: Vec<Recorded> = Vec::new();
+        let mut reader = log.read_from(1).await?;
+        while events.last().map_or(0, |event| event.seq) < head {
+            events.extend(reader.next(1000).await?.events);
+        }
+        Ok(events)
+    }
+
     /// The worker that took a partition over last, by what the log says.
     ///
     /// # Errors
     /// The log cannot be read.
     pub async fn owner(&self, partition: Partition) -> anyhow::Result<Option<usize>> {
-        let key = StreamKey { stream: Stream::Owner, id: EventSubject::EPOCH.to_owned() };
-        let last = self.log()?.last(partition, &key).await?;
-        let Some(Body::Known(Event::System(event))) = last.map(|last| last.body) else {
-            return Ok(None);
-        };
-        let taken = match event {
-            SystemEvent::OwnershipTaken(taken) => taken,
-            SystemEvent::PositionRecorded(PositionRecorded {}) => return Ok(None),
-        };
+        let events = self.events().await?;
+        let taken = events.iter().filter(|event| event.partition == partition).rev();
+        let owner = taken.map(|event| &event.body).find_map(|body| match body {
+            Body::Known(Event::System(SystemEvent::OwnershipTaken(taken))) => Some(&taken.owner),
+            Body::Known(_) | Body::Unreadable(_) => None,
+        });
         // `host:pid:id`
-        let pid = taken.owner.rsplit(':').nth(1).and_then(|pid| pid.parse().ok());
+        let pid = owner.and_then(|owner| owner.rsplit(':').nth(1)?.parse().ok());
         Ok(self.workers.iter().position(|worker| Some(worker.pid()) == pid))
     }
 

@@ -104,27 +104,60 @@ impl World {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Send { .. } | Step::Reply { .. } | Step::Edit { .. } | Step::Delete { .. } => {
-                self.write(step);
+            Step::Send { conversation, user } => {
+                let key = member(conversation, user);
+                self.say(key, |log, new, text| log.send(key.0, new, key.1, text));
             }
-            Step::React { message, user, emoji } | Step::Unreact { message, user, emoji } => {
-                let Some((conversation, message, _)) = self.message(message) else { return };
-                let (user, emoji) = (self::user(user), ["👍", "🎉"][usize::from(emoji % 2)]);
-                if matches!(step, Step::React { .. }) {
-                    self.log.react(conversation, message, user, emoji);
-                } else {
-                    self.log.unreact(conversation, message, user, emoji);
+            Step::Reply { conversation, user, message } => {
+                let key = member(conversation, user);
+                if let Some((there, parent, _)) = self.message(message)
+                    && there == key.0
+                {
+                    self.say(key, |log, new, _| log.reply(key.0, new, key.1, parent));
                 }
             }
-            Step::Deliver { message, user } | Step::Read { message, user } => {
-                let Some((conversation, message, _)) = self.message(message) else { return };
-                let user = self::user(user);
-                match step {
-                    _ if !self.known.contains(&(conversation, user)) => {}
-                    Step::Read { .. } => self.log.read(conversation, user, message),
-                    _ => self.log.deliver(conversation, user, message),
+            Step::Edit { message } => {
+                let text = format!("edited at {}", self.log.end());
+                self.act_on(message, |log, (conversation, message, sender)| {
+                    log.edit(conversation, message, sender, &text);
+                });
+            }
+            Step::Delete { message } => {
+                self.act_on(message, |log, (conversation, message, sender)| {
+                    log.delete(conversation, message, sender);
+                });
+            }
+            Step::React { message, user, emoji } => {
+                self.act_on(message, |log, (conversation, message, _)| {
+                    log.react(conversation, message, self::user(user), self::emoji(emoji));
+                });
+            }
+            Step::Unreact { message, user, emoji } => {
+                self.act_on(message, |log, (conversation, message, _)| {
+                    log.unreact(conversation, message, self::user(user), self::emoji(emoji));
+                });
+            }
+            Step::Deliver { message, user } => self.move_cursor(message, user, Log::deliver),
+            Step::Read { message, user } => self.move_cursor(message, user, Log::read),
+            Step::Join { conversation, user } => self.join(member(conversation, user)),
+            Step::Leave { conversation, user } => {
+                self.part(member(conversation, user), |log, key| log.leave(key.0, key.1));
+            }
+            Step::Remove { conversation, user } => {
+                self.part(member(conversation, user), |log, key| log.remove(key.0, key.1, id(1)));
+            }
+            Step::ChangeRole { conversation, user } => {
+                let key = member(conversation, user);
+                if self.active.contains(&key) {
+                    self.log.change_role(key.0, key.1, Role::ALL[usize::from(user) % 3]);
                 }
             }
+            Step::HandOver { conversation, user } => self.hand_over(member(conversation, user)),
+            Step::Describe { conversation } => self.log.describe(ConversationUpdated {
+                conversation_id: self::conversation(conversation),
+                description: Some("y".repeat(usize::from(conversation % 3))),
+                ..ConversationUpdated::default()
+            }),
             Step::Profile { user, text } => self.log.profile(ProfileUpdated {
                 user_id: self::user(user),
                 bio: Some("x".repeat(usize::from(text % 3))),
@@ -132,90 +165,50 @@ impl World {
             }),
             Step::Block { user } => self.log.block(self::user(user), id(9)),
             Step::Unblock { user } => self.log.unblock(self::user(user), id(9)),
-            Step::Join { .. }
-            | Step::Leave { .. }
-            | Step::Remove { .. }
-            | Step::ChangeRole { .. }
-            | Step::HandOver { .. }
-            | Step::Describe { .. } => self.organise(step),
         }
     }
 
-    fn write(&mut self, step: Step) {
-        let n = self.messages.len() as u128;
-        let new = id(1000 + n);
-        match step {
-            Step::Send { conversation, user } => {
-                let (conversation, user) = (self::conversation(conversation), self::user(user));
-                if self.active.contains(&(conversation, user)) {
-                    self.log.send(conversation, new, user, &format!("message {n}"));
-                    self.messages.push((conversation, new, user));
-                }
-            }
-            Step::Reply { conversation, user, message } => {
-                let (conversation, user) = (self::conversation(conversation), self::user(user));
-                let Some((there, parent, _)) = self.message(message) else { return };
-                if there == conversation && self.active.contains(&(conversation, user)) {
-                    self.log.reply(conversation, new, user, parent);
-                    self.messages.push((conversation, new, user));
-                }
-            }
-            Step::Edit { message } => {
-                let Some((conversation, message, sender)) = self.message(message) else { return };
-                let text = format!("edited at {}", self.log.end());
-                self.log.edit(conversation, message, sender, &text);
-            }
-            Step::Delete { message } => {
-                let Some((conversation, message, sender)) = self.message(message) else { return };
-                self.log.delete(conversation, message, sender);
-            }
-            _ => {}
+    /// Sends a new message, where the sender is a member.
+    fn say(&mut self, member: (Uuid, Uuid), send: impl FnOnce(&mut Log, Uuid, &str)) {
+        if self.active.contains(&member) {
+            let n = self.messages.len() as u128;
+            send(&mut self.log, id(1000 + n), &format!("message {n}"));
+            self.messages.push((member.0, id(1000 + n), member.1));
         }
     }
 
-    fn organise(&mut self, step: Step) {
-        match step {
-            Step::Join { conversation, user } => {
-                let key = (self::conversation(conversation), self::user(user));
-                if self.active.insert(key) {
-                    self.known.insert(key);
-                    self.log.join(key.0, key.1);
-                }
-            }
-            Step::Leave { conversation, user } => {
-                let key = (self::conversation(conversation), self::user(user));
-                if self.active.remove(&key) {
-                    self.log.leave(key.0, key.1);
-                }
-            }
-            Step::Remove { conversation, user } => {
-                let key = (self::conversation(conversation), self::user(user));
-                if self.active.remove(&key) {
-                    self.log.remove(key.0, key.1, id(1));
-                }
-            }
-            Step::ChangeRole { conversation, user } => {
-                let key = (self::conversation(conversation), self::user(user));
-                if self.active.contains(&key) {
-                    let role = Role::ALL[usize::from(user) % 3];
-                    self.log.change_role(key.0, key.1, role);
-                }
-            }
-            Step::HandOver { conversation, user } => {
-                let conversation = self::conversation(conversation);
-                let key = (conversation, self::user(user));
-                let both =
-                    self.active.contains(&key) && self.active.contains(&(conversation, id(1)));
-                if both && key.1 != id(1) {
-                    self.log.hand_over(conversation, id(1), key.1);
-                }
-            }
-            Step::Describe { conversation } => self.log.describe(ConversationUpdated {
-                conversation_id: self::conversation(conversation),
-                description: Some("y".repeat(usize::from(conversation % 3))),
-                ..ConversationUpdated::default()
-            }),
-            _ => {}
+    fn act_on(&mut self, message: u8, act: impl FnOnce(&mut Log, (Uuid, Uuid, Uuid))) {
+        if let Some(message) = self.message(message) {
+            act(&mut self.log, message);
+        }
+    }
+
+    fn move_cursor(&mut self, message: u8, user: u8, to: impl FnOnce(&mut Log, Uuid, Uuid, Uuid)) {
+        if let Some((conversation, message, _)) = self.message(message)
+            && self.known.contains(&(conversation, self::user(user)))
+        {
+            to(&mut self.log, conversation, self::user(user), message);
+        }
+    }
+
+    fn join(&mut self, key: (Uuid, Uuid)) {
+        if self.active.insert(key) {
+            self.known.insert(key);
+            self.log.join(key.0, key.1);
+        }
+    }
+
+    fn part(&mut self, key: (Uuid, Uuid), part: impl FnOnce(&mut Log, (Uuid, Uuid))) {
+        if self.active.remove(&key) {
+            part(&mut self.log, key);
+        }
+    }
+
+    fn hand_over(&mut self, (conversation, to): (Uuid, Uuid)) {
+        let from = id(1);
+        let both = [from, to].iter().all(|user| self.active.contains(&(conversation, *user)));
+        if both && to != from {
+            self.log.hand_over(conversation, from, to);
         }
     }
 
@@ -228,6 +221,14 @@ impl World {
 
 fn user(n: u8) -> Uuid {
     id(1 + u128::from(n) % USERS)
+}
+
+fn emoji(n: u8) -> &'static str {
+    ["👍", "🎉"][usize::from(n % 2)]
+}
+
+fn member(conversation: u8, user: u8) -> (Uuid, Uuid) {
+    (self::conversation(conversation), self::user(user))
 }
 
 fn conversation(n: u8) -> Uuid {

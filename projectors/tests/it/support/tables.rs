@@ -96,11 +96,11 @@ impl Tables {
             let schema = projection.schema();
             projection.tables().iter().map(move |table| format!("{schema}.{table}"))
         });
-        let tables: Vec<String> = tables.collect();
+        // Few rows: faster than TRUNCATE, which makes new files.
+        let deletes: Vec<String> = tables.map(|table| format!("DELETE FROM {table};")).collect();
         self.execute(&format!(
-            "TRUNCATE {}, projection.parked;
-             UPDATE projection.checkpoints SET position = 0",
-            tables.join(", ")
+            "{} DELETE FROM projection.parked; UPDATE projection.checkpoints SET position = 0",
+            deletes.concat()
         ))
         .await;
     }
