@@ -96,7 +96,8 @@ impl Running {
                     clock::new_id().simple()
                 ),
             };
-            workers.spawn(async move { Ok(handler.run(stopped).await?) });
+            let handling = handler.start(stopped).await?;
+            workers.spawn(async move { Ok(handling.await?) });
         }
         Ok(Self { metrics_addr, metrics, workers, stop })
     }

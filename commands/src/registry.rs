@@ -8,8 +8,8 @@ use crate::auth::RegisterUser;
 use crate::fields::Password;
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
-    LeaveConversation, MarkDelivered, MarkRead, RemoveMember, RemoveReaction, SendMessage,
-    UpdateConversation,
+    LeaveConversation, MarkDelivered, MarkRead, PinMessage, RemoveMember, RemoveReaction,
+    SendMessage, UnpinMessage, UpdateConversation,
 };
 use crate::users::{BlockUser, UnblockUser, UpdateProfile};
 use crate::{ContentType, Context, Decide, Decision, Doc, Needs, Rejection, World};
@@ -154,6 +154,8 @@ registry! {
     DeleteMessage = ("messages", "delete_message", Secrecy::Plain),
     AddReaction = ("messages", "add_reaction", Secrecy::Plain),
     RemoveReaction = ("messages", "remove_reaction", Secrecy::Plain),
+    PinMessage = ("messages", "pin_message", Secrecy::Plain),
+    UnpinMessage = ("messages", "unpin_message", Secrecy::Plain),
     MarkDelivered = ("messages", "mark_delivered", Secrecy::Plain),
     MarkRead = ("messages", "mark_read", Secrecy::Plain),
 }

@@ -58,6 +58,8 @@ impl Key {
             Event::Messages(
                 MessagesEvent::ReactionAdded(_)
                 | MessagesEvent::ReactionRemoved(_)
+                | MessagesEvent::MessagePinned(_)
+                | MessagesEvent::MessageUnpinned(_)
                 | MessagesEvent::MessageDelivered(_)
                 | MessagesEvent::ConversationRead(_),
             )

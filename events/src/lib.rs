@@ -24,7 +24,7 @@ pub use messages::{
     ConversationCreated, ConversationDelivered, ConversationRead, ConversationType,
     ConversationUpdated, MessageDeleted, MessageEdited, MessageSent, MessageType, MessagesEvent,
     OwnershipTransferred, ParticipantJoined, ParticipantLeft, ParticipantRemoved,
-    ParticipantRoleChanged, Reaction, Role,
+    ParticipantRoleChanged, Pin, Reaction, Role,
 };
 pub use registry::{EVENT_TYPES, Event, EventType};
 pub use subject::{EventSubject, InvalidSubject, Stream, StreamKey};

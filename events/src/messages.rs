@@ -34,6 +34,10 @@ pub enum MessagesEvent {
     ReactionAdded(Reaction),
     /// Someone no longer reacts. Applied as a set.
     ReactionRemoved(Reaction),
+    /// A message was pinned to the top. Applied as a set.
+    MessagePinned(Pin),
+    /// It no longer is. Applied as a set.
+    MessageUnpinned(Pin),
     /// Everything up to a message has reached a member. Only ever moves forward.
     MessageDelivered(ConversationDelivered),
     /// A member has read everything up to a message. Only ever moves forward.
@@ -225,6 +229,18 @@ pub struct Reaction {
     pub user_id: Uuid,
     /// With what.
     pub emoji: String,
+}
+
+/// A message at the top of a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// The conversation.
+    pub conversation_id: Uuid,
+    /// The message.
+    pub message_id: Uuid,
+    /// Who pins or unpins it.
+    pub user_id: Uuid,
 }
 
 /// Everything up to a message has reached a member.

@@ -108,6 +108,8 @@ registry! {
     Messages(MessagesEvent::MessageDeleted) = "messages.message_deleted" at 1,
     Messages(MessagesEvent::ReactionAdded) = "messages.reaction_added" at 1,
     Messages(MessagesEvent::ReactionRemoved) = "messages.reaction_removed" at 1,
+    Messages(MessagesEvent::MessagePinned) = "messages.message_pinned" at 1,
+    Messages(MessagesEvent::MessageUnpinned) = "messages.message_unpinned" at 1,
     Messages(MessagesEvent::MessageDelivered) = "messages.message_delivered" at 1,
     Messages(MessagesEvent::ConversationRead) = "messages.conversation_read" at 1,
     System(SystemEvent::OwnershipTaken) = "system.ownership_taken" at 1,
@@ -130,6 +132,7 @@ impl MessagesEvent {
             Self::MessageEdited(e) => e.conversation_id,
             Self::MessageDeleted(e) => e.conversation_id,
             Self::ReactionAdded(e) | Self::ReactionRemoved(e) => e.conversation_id,
+            Self::MessagePinned(e) | Self::MessageUnpinned(e) => e.conversation_id,
             Self::MessageDelivered(e) => e.conversation_id,
             Self::ConversationRead(e) => e.conversation_id,
         }
@@ -151,6 +154,8 @@ impl MessagesEvent {
             | Self::MessageDeleted(_)
             | Self::ReactionAdded(_)
             | Self::ReactionRemoved(_)
+            | Self::MessagePinned(_)
+            | Self::MessageUnpinned(_)
             | Self::MessageDelivered(_)
             | Self::ConversationRead(_) => Stream::Message,
         };

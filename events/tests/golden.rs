@@ -20,6 +20,7 @@ fn samples() -> Vec<Event> {
     let serde_json::Value::Object(metadata) = metadata else { panic!("an object") };
     let (conversation_id, message_id, user_id) = (id(1), id(2), id(3));
     let reaction = Reaction { conversation_id, message_id, user_id, emoji: "👍".to_owned() };
+    let pin = Pin { conversation_id, message_id, user_id };
     let text = |text: &str| Some(text.to_owned());
     vec![
         Event::Auth(AuthEvent::UserRegistered(UserRegistered {
@@ -132,6 +133,8 @@ fn samples() -> Vec<Event> {
         })),
         Event::Messages(MessagesEvent::ReactionAdded(reaction.clone())),
         Event::Messages(MessagesEvent::ReactionRemoved(reaction)),
+        Event::Messages(MessagesEvent::MessagePinned(pin.clone())),
+        Event::Messages(MessagesEvent::MessageUnpinned(pin)),
         Event::Messages(MessagesEvent::MessageDelivered(ConversationDelivered {
             conversation_id,
             user_id,

@@ -17,15 +17,21 @@ const OLDEST: i32 = 15;
 const READER: [(&str, &str); 3] =
     [("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s"), ("jit", "off")];
 
-/// Settings of connections that write projections. Losing the last commits in a crash of
-/// PostgreSQL is harmless: rows and checkpoint go back together, and the log is read again from
-/// there; so no commit waits for the disk. Rows are found by key, and the ones that are written
-/// are the ones that were written lately, so a look-up does not cost what planners think.
-const PROJECTOR: [(&str, &str); 4] = [
+/// Settings of connections that write projections.
+///
+/// Losing the last commits in a crash of PostgreSQL is harmless: rows and checkpoint go back
+/// together, and the log is read again from there; so no commit waits for the disk. Rows are found
+/// by key, and the ones that are written are the ones that were written lately, so a look-up does
+/// not cost what planners think. And a projector whose machine is gone must not keep its lease for
+/// the two hours that TCP would give it.
+const PROJECTOR: [(&str, &str); 7] = [
     ("synchronous_commit", "off"),
     ("idle_in_transaction_session_timeout", "60s"),
     ("random_page_cost", "1.1"),
     ("jit", "off"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
 ];
 
 /// Where a database is.

@@ -28,6 +28,11 @@ pub(crate) fn reaction(conversation: Uuid, message: Uuid, user: Uuid, emoji: &st
     of_key("messages.message_reactions", &[&conversation, &message, &user, &emoji])
 }
 
+/// The id of a row of `messages.pinned_messages`.
+pub(crate) fn pin(conversation: Uuid, message: Uuid) -> Uuid {
+    of_key("messages.pinned_messages", &[&conversation, &message])
+}
+
 fn of_key(table: &str, key: &[&dyn Display]) -> Uuid {
     let mut name = table.to_owned();
     for part in key {

@@ -100,16 +100,17 @@ impl Parking {
         let mut rows = Rows::new();
         for Parked { event, error } in parked {
             let (event_type, payload) = match &event.body {
-                Body::Known(known) => (known.event_type().name, Some(known.encode())),
-                Body::Unreadable(unreadable) => (unreadable.name.as_str(), None),
+                Body::Known(known) => (known.event_type().name.to_owned(), Some(known.encode())),
+                Body::Unreadable(unreadable) => (without_nul(&unreadable.name), None),
             };
+            let error = error.as_deref().map(without_nul);
             rows.row(&[
                 &self.name,
                 &i16::from(event.partition.number()),
                 &event.key.id,
                 &event.seq.cast_signed(),
                 &event_type,
-                error,
+                &error,
                 &event.meta.time,
                 &payload,
             ]);
@@ -127,4 +128,9 @@ impl Parking {
             }
         }
     }
+}
+
+/// What PostgreSQL can keep: nothing may be in the way of setting an event aside.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }

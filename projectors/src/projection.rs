@@ -78,6 +78,7 @@ impl Projection {
                 "cursor_moves",
                 "message_reactions",
                 "message_edits",
+                "pinned_messages",
                 "threads",
                 "participant_history",
             ],

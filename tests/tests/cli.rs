@@ -126,6 +126,8 @@ fn every_command_can_be_sent() {
                     group,
                     json!({ "message_id": first, "emoji": "👍" }),
                 ),
+                (ada, "messages.pin_message", group, json!({ "message_id": first })),
+                (ada, "messages.unpin_message", group, json!({ "message_id": first })),
                 (bob, "messages.mark_delivered", group, json!({ "message_id": first })),
                 (bob, "messages.mark_read", group, json!({ "message_id": first })),
                 (ada, "messages.delete_message", group, json!({ "message_id": first })),

@@ -502,3 +502,28 @@ fn mark_delivered_and_mark_read() {
         Ok(())
     });
 }
+
+#[test]
+fn pin_and_unpin_message() {
+    run(async {
+        let t = Tenant::start().await?;
+        let (ada, bob) = (t.user("ada").await?, t.user("bob").await?);
+        let group = t.group(&[ada, bob]).await?;
+        let (one, two) = (t.say(group, bob, "one").await?, t.say(group, bob, "two").await?);
+        let pin = |message| json!({ "message_id": message });
+        t.refuse(ErrorCode::Forbidden, bob, "messages.pin_message", group, pin(one)).await?;
+        for message in [one, two, one] {
+            t.accept(ada, "messages.pin_message", group, pin(message)).await?;
+        }
+        let pinned = || async {
+            t.value("SELECT coalesce(string_agg(m.content, ' ' ORDER BY m.seq), '') FROM messages.pinned_messages p JOIN messages.messages m ON m.id = p.message_id").await
+        };
+        assert_eq!(pinned().await?, "one two");
+        t.accept(ada, "messages.unpin_message", group, pin(one)).await?;
+        assert_eq!(pinned().await?, "two");
+        t.accept(bob, "messages.delete_message", group, pin(two)).await?;
+        assert_eq!(pinned().await?, "", "what is deleted is not pinned");
+        t.refuse(ErrorCode::Gone, ada, "messages.pin_message", group, pin(two)).await?;
+        Ok(())
+    });
+}

@@ -1,1 +1,11 @@
-//! pending
+//! Whatever dies, stops or is cut off: an accepted command is in the log once and in the tables
+//! once.
+
+mod chance;
+mod guards;
+mod load;
+mod outages;
+mod proof;
+mod queue;
+mod random;
+mod zombie;

@@ -251,6 +251,9 @@ impl Tour<'_> {
         .await?;
         self.send(ada, "messages.change_role", group, json!({ "user_id": emmy, "role": "admin" }))
             .await?;
+        self.send(emmy, "messages.pin_message", group, json!({ "message_id": first })).await?;
+        self.send(emmy, "messages.pin_message", group, json!({ "message_id": reply })).await?;
+        self.send(ada, "messages.unpin_message", group, json!({ "message_id": reply })).await?;
         self.send(emmy, "messages.remove_member", group, json!({ "user_id": srinivasa })).await?;
         self.send(emmy, "messages.add_members", group, json!({ "user_ids": [srinivasa] })).await?;
         self.send(cahit, "messages.leave_conversation", group, json!({})).await?;

@@ -61,14 +61,22 @@ pub enum HandlerError {
 }
 
 impl Handler {
-    /// Handles commands until `stop` turns true; then finishes the tick and hands over.
+    /// Begins to listen. The future that it returns handles commands until `stop` turns true; then
+    /// it finishes the tick and hands over.
     ///
     /// # Errors
-    /// What it cannot start without, and what it cannot go on without.
-    pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), HandlerError> {
+    /// What it cannot start without; the future's: what it cannot go on without.
+    pub async fn start(
+        self,
+        stop: watch::Receiver<bool>,
+    ) -> Result<impl Future<Output = Result<(), HandlerError>> + Send, HandlerError> {
         let mut front = JoinSet::new();
         front.spawn(front::listen(self.clone()).await?);
-        engine::Engine::start(self).await?.run(stop).await
+        let engine = engine::Engine::start(self).await?;
+        Ok(async move {
+            let _front = front;
+            engine.run(stop).await
+        })
     }
 
     pub(crate) fn log(&self) -> EventLog {

@@ -60,7 +60,7 @@ impl Supervised {
     }
 
     /// Waits until `ready` says so, which it is asked every few milliseconds.
-    pub(super) async fn until_ready<T>(
+    pub async fn until_ready<T>(
         &mut self,
         mut ready: impl AsyncFnMut() -> Option<T>,
     ) -> Result<T, SuperviseError> {

@@ -10,9 +10,11 @@ mod leave_conversation;
 mod mark_delivered;
 mod mark_read;
 mod metadata;
+mod pin_message;
 mod remove_member;
 mod remove_reaction;
 mod send_message;
+mod unpin_message;
 mod update_conversation;
 
 #[cfg(test)]
@@ -28,7 +30,9 @@ pub use leave_conversation::LeaveConversation;
 pub use mark_delivered::MarkDelivered;
 pub use mark_read::MarkRead;
 pub use metadata::{Kind, MESSAGE_TYPES, MessageRule};
+pub use pin_message::PinMessage;
 pub use remove_member::RemoveMember;
 pub use remove_reaction::RemoveReaction;
 pub use send_message::SendMessage;
+pub use unpin_message::UnpinMessage;
 pub use update_conversation::UpdateConversation;

@@ -24,6 +24,7 @@ pub(super) enum Table {
     Participants,
     Messages,
     Reactions,
+    Pins,
 }
 
 impl Table {
@@ -31,9 +32,11 @@ impl Table {
         match self {
             Self::Users => "auth",
             Self::Profiles | Self::BlockedUsers => "users",
-            Self::Conversations | Self::Participants | Self::Messages | Self::Reactions => {
-                "messages"
-            }
+            Self::Conversations
+            | Self::Participants
+            | Self::Messages
+            | Self::Reactions
+            | Self::Pins => "messages",
         }
     }
 
@@ -46,6 +49,7 @@ impl Table {
             Self::Participants => "conversation_participants",
             Self::Messages => "messages",
             Self::Reactions => "message_reactions",
+            Self::Pins => "pinned_messages",
         }
     }
 }
@@ -150,14 +154,14 @@ fn in_conversation(event: &MessagesEvent, at: &Value) -> Vec<Change> {
             )]
         }
         MessagesEvent::MessageDeleted(e) => {
-            vec![change(
-                Table::Messages,
-                e.message_id,
-                Op::Patch(json!({
-                    "content": "", "metadata": {}, "is_deleted": true, "deleted_at": at,
-                    "deleted_by_user_id": e.deleted_by_user_id, "updated_at": at,
-                })),
-            )]
+            let deleted = json!({
+                "content": "", "metadata": {}, "is_deleted": true, "deleted_at": at,
+                "deleted_by_user_id": e.deleted_by_user_id, "updated_at": at,
+            });
+            vec![
+                change(Table::Messages, e.message_id, Op::Patch(deleted)),
+                change(Table::Pins, ids::pin(conversation, e.message_id), Op::Delete),
+            ]
         }
         MessagesEvent::ReactionAdded(e) => {
             let id = reaction_id(e);
@@ -172,6 +176,21 @@ fn in_conversation(event: &MessagesEvent, at: &Value) -> Vec<Change> {
         }
         MessagesEvent::ReactionRemoved(e) => {
             vec![change(Table::Reactions, reaction_id(e), Op::Delete)]
+        }
+        MessagesEvent::MessagePinned(e) => {
+            let id = ids::pin(conversation, e.message_id);
+            vec![change(
+                Table::Pins,
+                id,
+                Op::Add(json!({
+                    "id": id, "conversation_id": conversation, "message_id": e.message_id,
+                    "pinned_by_user_id": e.user_id, "pinned_at": at, "created_at": at,
+                    "updated_at": at,
+                })),
+            )]
+        }
+        MessagesEvent::MessageUnpinned(e) => {
+            vec![change(Table::Pins, ids::pin(conversation, e.message_id), Op::Delete)]
         }
         MessagesEvent::MessageDelivered(_) | MessagesEvent::ConversationRead(_) => Vec::new(),
     }

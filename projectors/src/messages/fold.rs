@@ -45,6 +45,15 @@ impl<'a> Batch<'a> {
                 self.reactions.remove(e);
                 Ok(())
             }
+            MessagesEvent::MessagePinned(e) => {
+                self.texts.get(event, (e.conversation_id, e.message_id))?;
+                self.pins.add(event, e);
+                Ok(())
+            }
+            MessagesEvent::MessageUnpinned(e) => {
+                self.pins.remove((e.conversation_id, e.message_id));
+                Ok(())
+            }
             MessagesEvent::MessageDelivered(e) => self.deliver(event, e),
             MessagesEvent::ConversationRead(e) => self.read(event, e),
         }
@@ -123,6 +132,7 @@ impl<'a> Batch<'a> {
     fn delete(&mut self, event: &Recorded, e: &MessageDeleted) -> Applied {
         let text = self.texts.get(event, (e.conversation_id, e.message_id))?;
         if let Some(deleted) = text.delete(event, e) {
+            self.pins.remove((e.conversation_id, e.message_id));
             self.uncounted.deleted(e.conversation_id, deleted);
             self.conversations.get(event, e.conversation_id)?.take_back(event);
         }

@@ -16,6 +16,7 @@ mod history;
 mod members;
 mod needs;
 mod periods;
+mod pins;
 mod reactions;
 mod texts;
 mod uncounted;
@@ -30,6 +31,7 @@ use self::history::{History, Threads};
 use self::members::Members;
 use self::needs::Needs;
 use self::periods::Periods;
+use self::pins::Pins;
 use self::reactions::Reactions;
 use self::texts::Texts;
 use self::uncounted::Uncounted;
@@ -51,6 +53,7 @@ pub(crate) struct Messages {
     cursors: cursors::Statements,
     texts: texts::Statements,
     edits: edits::Statements,
+    pins: pins::Statements,
     reactions: reactions::Statements,
     history: history::Statements,
 }
@@ -65,6 +68,7 @@ struct Batch<'a> {
     cursors: CursorMoves,
     texts: Texts<'a>,
     edits: Edits,
+    pins: Pins,
     reactions: Reactions<'a>,
     history: History,
     threads: Threads,
@@ -80,6 +84,7 @@ impl Messages {
             cursors: cursors::Statements::new(target),
             texts: texts::Statements::new(target),
             edits: edits::Statements::new(target),
+            pins: pins::Statements::new(target),
             reactions: reactions::Statements::new(target),
             history: history::Statements::new(target),
         }
@@ -127,6 +132,7 @@ impl Messages {
         for (message, change) in self.reactions.write(connection, batch.reactions).await? {
             batch.texts.count_reactions(message, change);
         }
+        self.pins.write(connection, batch.pins).await?;
         self.texts.update(connection, &batch.texts).await?;
         self.members.write(connection, &batch.members).await?;
         self.periods.write(connection, batch.periods).await?;

@@ -56,6 +56,11 @@ impl Needs {
             MessagesEvent::ReactionAdded(e) | MessagesEvent::ReactionRemoved(e) => {
                 self.message(conversation, e.message_id);
             }
+            MessagesEvent::MessagePinned(e) => {
+                self.message(conversation, e.message_id);
+                return;
+            }
+            MessagesEvent::MessageUnpinned(_) => return,
             MessagesEvent::MessageDelivered(e) => {
                 self.members.insert((conversation, e.user_id));
                 self.message(conversation, e.message_id);

@@ -72,6 +72,8 @@ await accept(ada, "messages.edit_message", group, { message_id: first, content: 
 await refuse("forbidden", bob, "messages.edit_message", group, { message_id: first, content: "x" });
 await accept(bob, "messages.add_reaction", group, { message_id: first, emoji: "👍" });
 await accept(bob, "messages.remove_reaction", group, { message_id: first, emoji: "👍" });
+await accept(ada, "messages.pin_message", group, { message_id: first });
+await accept(ada, "messages.unpin_message", group, { message_id: first });
 await accept(bob, "messages.mark_delivered", group, { message_id: third });
 await accept(bob, "messages.mark_read", group, { message_id: first });
 await accept(ada, "messages.mark_read", group, { message_id: third });

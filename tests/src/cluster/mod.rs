@@ -259,14 +259,19 @@ impl Cluster {
     /// The log cannot be read.
     pub async fn owner(&self, partition: Partition) -> anyhow::Result<Option<usize>> {
         let events = self.events().await?;
-        let taken = events.iter().filter(|event| event.partition == partition).rev();
-        let owner = taken.map(|event| &event.body).find_map(|body| match body {
-            Body::Known(Event::System(SystemEvent::OwnershipTaken(taken))) => Some(&taken.owner),
-            Body::Known(_) | Body::Unreadable(_) => None,
-        });
-        // `host:pid:id`
-        let pid = owner.and_then(|owner| owner.rsplit(':').nth(1)?.parse().ok());
-        Ok(self.workers.iter().position(|worker| Some(worker.pid()) == pid))
+        let last = events.iter().rev().find_map(|event| taken(event, Some(partition)));
+        Ok(self.workers.iter().position(|worker| Some(worker.pid()) == last))
+    }
+
+    /// Where in the log a worker took partitions over.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn takeovers(&self, worker: usize) -> anyhow::Result<Vec<u64>> {
+        let pid = self.workers[worker].pid();
+        let events = self.events().await?;
+        let own = events.iter().filter(|event| taken(event, None) == Some(pid));
+        Ok(own.map(|event| event.seq).collect())
     }
 
     /// The rows of a query, as text; NULL is empty.
@@ -286,6 +291,16 @@ impl Cluster {
         let [row] = row.map_err(|rows| anyhow::anyhow!("{} rows: {sql}", rows.len()))?;
         row.into_iter().next().context("a row has a column")
     }
+}
+
+/// The process that took a partition over, if that is what the event says.
+fn taken(event: &Recorded, partition: Option<Partition>) -> Option<u32> {
+    let Body::Known(Event::System(SystemEvent::OwnershipTaken(taken))) = &event.body else {
+        return None;
+    };
+    // `host:pid:id`
+    let pid = taken.owner.rsplit(':').nth(1)?.parse().ok();
+    pid.filter(|_| partition.is_none_or(|partition| partition == event.partition))
 }
 
 fn nats_options() -> NatsOptions {

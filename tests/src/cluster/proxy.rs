@@ -1,8 +1,8 @@
 //! A connection that a test can sever, hold and restore.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -28,8 +28,12 @@ pub enum Link {
 pub struct Proxy {
     port: u16,
     link: watch::Sender<Link>,
+    held: Held,
     task: JoinHandle<()>,
 }
+
+/// What clients sent and did not arrive, since the link was last set.
+type Held = Arc<Mutex<Vec<u8>>>;
 
 impl Proxy {
     /// Opens one; `upstream` is the server's port, which may change.
@@ -40,15 +44,17 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let (link, state) = watch::channel(Link::Open);
+        let held = Held::default();
+        let holding = Arc::clone(&held);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((near, _)) = listener.accept().await {
                 let upstream = upstream.load(Ordering::Relaxed);
-                connections.spawn(serve(near, upstream, state.clone()));
+                connections.spawn(serve(near, upstream, state.clone(), Arc::clone(&holding)));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { port, link, task })
+        Ok(Self { port, link, held, task })
     }
 
     /// Where clients connect.
@@ -59,7 +65,15 @@ impl Proxy {
 
     /// Severs, holds or restores it.
     pub fn set(&self, link: Link) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.link.send_replace(link);
+    }
+
+    /// Whether something that clients sent is held and has this in it.
+    #[must_use]
+    pub fn holds(&self, text: &str) -> bool {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.windows(text.len()).any(|window| window == text.as_bytes())
     }
 }
 
@@ -69,7 +83,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(near: TcpStream, upstream: u16, mut link: watch::Receiver<Link>) {
+async fn serve(near: TcpStream, upstream: u16, mut link: watch::Receiver<Link>, held: Held) {
     if *link.borrow() == Link::Cut {
         return;
     }
@@ -77,9 +91,9 @@ async fn serve(near: TcpStream, upstream: u16, mut link: watch::Receiver<Link>) 
     // Small messages and answers: waiting for more of them would only slow them down.
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
-    let held = |link| matches!(link, Link::Held | Link::Muted);
-    let there = pump(near_read, far_write, link.clone(), held);
-    let back = pump(far_read, near_write, link.clone(), |link| link == Link::Held);
+    let there = |link| matches!(link, Link::Held | Link::Muted);
+    let there = pump(near_read, far_write, link.clone(), there, Some(held));
+    let back = pump(far_read, near_write, link.clone(), |link| link == Link::Held, None);
     tokio::select! {
         _ = async { tokio::join!(there, back) } => {}
         _ = link.wait_for(|link| *link == Link::Cut) => {}
@@ -92,13 +106,14 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut link: watch::Receiver<Link>,
-    held: impl Fn(Link) -> bool,
+    holds: impl Fn(Link) -> bool,
+    held: Option<Held>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     let mut kept = Vec::new();
     let mut ended = false;
     loop {
-        let hold = held(*link.borrow_and_update());
+        let hold = holds(*link.borrow_and_update());
         if !hold {
             if to.write_all(&kept).await.is_err() || ended {
                 return;
@@ -108,7 +123,13 @@ async fn pump(
         tokio::select! {
             changed = link.changed() => if changed.is_err() { return },
             read = from.read(&mut buffer), if !ended => match read {
-                Ok(count @ 1..) => kept.extend_from_slice(&buffer[..count]),
+                Ok(count @ 1..) => {
+                    kept.extend_from_slice(&buffer[..count]);
+                    if let (true, Some(held)) = (hold, &held) {
+                        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                        held.extend_from_slice(&buffer[..count]);
+                    }
+                }
                 Ok(0) | Err(_) => ended = true,
             },
         }

@@ -13,6 +13,9 @@ use tokio::process::Command;
 
 use super::{Frozen, Link, Proxy, through};
 
+/// What a worker writes into its log once it is at work.
+const READY: &str = " ready tenant=";
+
 /// What a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -65,7 +68,7 @@ impl Worker {
         self.process.as_ref().map_or(0, Supervised::pid)
     }
 
-    /// Starts the process. `config` says how to reach the servers directly.
+    /// Starts the process and waits until it is at work. `config` says how to reach the servers directly.
     pub(super) async fn start(&mut self, config: &Config, directory: &Path) -> anyhow::Result<()> {
         let binary = crate::echolog_binary()?;
         self.starts += 1;
@@ -83,7 +86,10 @@ impl Worker {
             .env("ECHOLOG_RATE_LIMIT", "0")
             .env("ECHOLOG_LOG", std::env::var("ECHOLOG_LOG").unwrap_or("info".to_owned()));
         // Nothing in these tests waits for an orderly end, not even the death of the test itself.
-        let process = Supervised::spawn("echolog", command, Signal::SIGKILL, log).await?;
+        let mut process =
+            Supervised::spawn("echolog", command, Signal::SIGKILL, log.clone()).await?;
+        let ready = async || std::fs::read_to_string(&log).ok()?.contains(READY).then_some(());
+        process.until_ready(ready).await?;
         self.process = Some(process);
         Ok(())
     }

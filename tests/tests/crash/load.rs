@@ -158,9 +158,7 @@ impl Person {
         let mine: Vec<_> = recent.iter().filter(|(_, _, sender)| *sender == user).collect();
         let (kind, any) = (chance.below(100), chance.pick(recent).copied());
         match (kind, any, chance.pick(&mine)) {
-            (0..4, ..) => {
-                Request::new(user, "users.update_profile", user, json!({ "bio": text }))
-            }
+            (0..4, ..) => Request::new(user, "users.update_profile", user, json!({ "bio": text })),
             // A name that others are after as well.
             (4..6, ..) => register(clock::new_id(), &format!("shared_{}", chance.below(20))),
             (6, ..) => {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use echolog::client::Client;
+use echolog::projector::rebuild;
 use echolog_commands::Status;
 use echolog_events::{
     AuthEvent, Body, CommandKey, Event, MessagesEvent, Recorded, StreamKey, Uuid, event_id,
@@ -190,7 +191,10 @@ async fn tables_show(
         let rows = cluster.rows(differ).await?;
         anyhow::ensure!(rows.is_empty(), "{what}: {rows:?}");
     }
-    ledger_shows(cluster, commands).await
+    ledger_shows(cluster, commands).await?;
+    let report = rebuild::verify(&cluster.log()?, &cluster.database, None, |_, _| {}).await?;
+    anyhow::ensure!(report.is_clean(), "the tables differ from a fold of the log: {report}");
+    Ok(())
 }
 
 async fn ledger_shows(cluster: &Cluster, commands: &Commands) -> anyhow::Result<()> {

@@ -1,0 +1,91 @@
+//! One test for each guard that the rounds of chance would seldom meet.
+
+use echolog::clock;
+use echolog_commands::Status;
+use echolog_events::{Body, Event, MessagesEvent, Recorded, Uuid, partition_of};
+use echolog_tests::cluster::{Cluster, Link, Role};
+use echolog_tests::{eventually, run};
+use futures::future::try_join_all;
+
+use super::load::{accept, ask, group, register, say};
+use super::proof;
+
+/// The guard: the fence on every group.
+#[test]
+fn a_late_append_of_a_former_owner_is_refused() {
+    run(async {
+        let mut cluster = Cluster::start().await?;
+        for role in [Role::Handler, Role::Projector] {
+            cluster.add(role).await?;
+        }
+        let client = cluster.client().await?;
+        let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
+        let mut done = Vec::new();
+        for request in [register(ada, "ada"), register(bob, "bob"), group(chat, ada, &[bob])] {
+            done.push(accept(&client, request).await?);
+        }
+
+        // The owner hears the commands and decides them, but nobody hears the owner.
+        cluster.workers[0].nats.set(Link::Muted);
+        let said = (0..20).map(|number| accept(&client, say(chat, bob, &number.to_string())));
+        let said = try_join_all(said);
+        let takes_over = async {
+            eventually("its events are on their way", || async {
+                Ok(cluster.workers[0].nats.holds("PUB evt.main.message."))
+            })
+            .await?;
+            let successor = cluster.add(Role::Handler).await?;
+            anyhow::Ok(successor)
+        };
+        let (said, successor) = tokio::try_join!(said, takes_over)?;
+        done.extend(said);
+        let partition = partition_of(&chat.to_string());
+        assert_eq!(cluster.owner(partition).await?, Some(successor));
+
+        // Now they arrive.
+        let head = cluster.log()?.head().await?;
+        cluster.workers[0].nats.set(Link::Open);
+        eventually("the former owner is back at work", || async {
+            Ok(cluster.takeovers(0).await?.into_iter().any(|seq| seq > head))
+        })
+        .await?;
+        proof::holds(&mut cluster, &client, &done).await
+    });
+}
+
+/// The guard: the position inside the group.
+#[test]
+fn what_was_rejected_is_not_decided_again_by_the_next_owner() {
+    run(async {
+        let mut cluster = Cluster::start().await?;
+        for role in [Role::Handler, Role::Projector] {
+            cluster.add(role).await?;
+        }
+        let client = cluster.client().await?;
+        let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
+        let mut done = Vec::new();
+        for request in [register(ada, "ada"), register(bob, "bob"), group(chat, ada, &[])] {
+            done.push(accept(&client, request).await?);
+        }
+        let too_early = say(chat, bob, "Am I in?");
+        assert_eq!(ask(&client, &too_early).await?.status, Status::Rejected);
+        let body = serde_json::json!({ "user_ids": [bob] });
+        let adds = echolog::client::Request::new(ada, "messages.add_members", chat, body);
+        done.push(accept(&client, adds).await?);
+
+        cluster.workers[0].kill().await?;
+        cluster.start_worker(0).await?;
+        done.push(accept(&client, say(chat, bob, "Now I am in.")).await?);
+        assert_eq!(sent_by(&cluster.events().await?, bob), 1);
+        proof::holds(&mut cluster, &client, &done).await
+    });
+}
+
+/// How many messages of a user are in the log.
+pub(super) fn sent_by(events: &[Recorded], user: Uuid) -> usize {
+    let sent = events.iter().filter(|event| {
+        matches!(&event.body, Body::Known(Event::Messages(MessagesEvent::MessageSent(sent)))
+            if sent.sender_user_id == user)
+    });
+    sent.count()
+}
