@@ -65,24 +65,18 @@ fn verify_finds_what_was_broken_by_hand() {
             "DELETE FROM projection.ledger WHERE ctid = (SELECT ctid FROM projection.ledger LIMIT 1)",
             "UPDATE audit.record_changes SET actor = 'forged'",
         ] {
-            t.database.execute(damage).await?;
-            let report = rebuild::verify(&log, &t.database, None, |_, _| {}).await?;
-            assert!(!report.is_clean(), "{damage}");
             let schema = damage.split('.').next().and_then(|head| head.split(' ').next_back());
             let projection = match schema {
                 Some("projection") => "ledger",
                 Some(name) => name,
                 None => "messages",
             };
-            rebuild::run(
-                &log,
-                &t.database,
-                projection,
-                Rebuild { force: true, ..Rebuild::default() },
-                |_| {},
-            )
-            .await?;
-            let report = rebuild::verify(&log, &t.database, None, |_, _| {}).await?;
+            t.database.execute(damage).await?;
+            let report = rebuild::verify(&log, &t.database, Some(projection), |_, _| {}).await?;
+            assert!(!report.is_clean(), "{damage}");
+            let force = Rebuild { force: true, ..Rebuild::default() };
+            rebuild::run(&log, &t.database, projection, force, |_| {}).await?;
+            let report = rebuild::verify(&log, &t.database, Some(projection), |_, _| {}).await?;
             assert!(report.is_clean(), "after {damage}: {report}");
         }
         Ok(())

@@ -9,7 +9,7 @@ use echolog_projectors::Projection;
 use echolog_projectors::db::Database;
 use echolog_projectors::rebuild::{Comparison, EventSource, Page, Progress, Rebuild as Builder};
 use echolog_projectors::store::{Store, StoreError};
-use echolog_projectors::verify::Finding;
+use echolog_projectors::verify::{self, Finding};
 
 /// Events that are read at once.
 const PAGE: usize = 10_000;
@@ -85,7 +85,7 @@ pub async fn verify(
         Some(name) => vec![find(name)?],
         None => Projection::ALL.to_vec(),
     };
-    let mut report = Report { findings: Vec::new(), ..Report::default() };
+    let mut report = Report { findings: verify::verify(database).await?, ..Report::default() };
     for projection in projections {
         let mut source = Source::new(log, database, projection, None).await?;
         let builder = Builder::new(database, projection);
