@@ -149,6 +149,13 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
             WHERE m.conversation_id = r.conversation_id AND m.id = r.message_id)",
     ),
     (
+        "pins of no message, or of a deleted one",
+        "SELECT p.conversation_id, p.message_id FROM messages.pinned_messages AS p
+         LEFT JOIN messages.messages AS m
+            ON m.conversation_id = p.conversation_id AND m.id = p.message_id
+         WHERE m.is_deleted IS NOT FALSE",
+    ),
+    (
         "edits of no message",
         "SELECT e.conversation_id, e.message_id, e.edit_number FROM messages.message_edits AS e
          WHERE NOT EXISTS (SELECT FROM messages.messages AS m

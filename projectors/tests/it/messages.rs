@@ -226,3 +226,24 @@ async fn the_same_message_id_in_two_conversations_is_two_messages() {
         ["(#64,here,1)", "(#c8,everywhere,0)"]
     );
 }
+
+#[tokio::test]
+async fn pins_are_a_set_and_go_with_their_message() {
+    let mut log = group();
+    for n in 11..=13 {
+        log.send(id(GROUP), id(n), id(1), "pin me");
+        log.pin(id(GROUP), id(n), id(2));
+    }
+    log.pin(id(GROUP), id(11), id(1));
+    let tables = Tables::given(&log).await;
+    let end = log.events.len();
+    log.unpin(id(GROUP), id(12), id(1));
+    log.delete(id(GROUP), id(13), id(1));
+    tables.feed(&[&log.events[end..]]).await;
+    assert_eq!(
+        tables
+            .rows("SELECT message_id, pinned_by_user_id, pinned_at FROM messages.pinned_messages")
+            .await,
+        [r#"(#b,#2,"2026-01-01 00:05:00+00")"#]
+    );
+}

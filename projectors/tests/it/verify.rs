@@ -18,6 +18,7 @@ fn log() -> Log {
     log.edit(id(100), id(1000), id(1), "goodbye");
     log.delete(id(100), id(1001), id(2));
     log.react(id(100), id(1002), id(2), "👍");
+    log.pin(id(100), id(1003), id(2));
     log.read(id(100), id(1), id(1004));
     log.deliver(id(100), id(2), id(1004));
     log.join(id(100), id(3));
@@ -64,6 +65,7 @@ async fn what_is_broken_by_hand_is_found() {
         ("DELETE FROM messages.conversations", "members of no conversation"),
         ("DELETE FROM messages.messages", "reactions to no message"),
         ("DELETE FROM messages.messages", "edits of no message"),
+        ("DELETE FROM messages.messages", "pins of no message"),
         ("DELETE FROM messages.messages", "replies to no message"),
         ("DELETE FROM messages.members", "of nobody"),
         ("UPDATE messages.conversations SET direct_key = 'a'; INSERT INTO messages.conversations

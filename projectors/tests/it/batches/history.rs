@@ -20,6 +20,8 @@ pub(super) enum Step {
     Delete { message: u8 },
     React { message: u8, user: u8, emoji: u8 },
     Unreact { message: u8, user: u8, emoji: u8 },
+    Pin { message: u8, user: u8 },
+    Unpin { message: u8, user: u8 },
     Deliver { message: u8, user: u8 },
     Read { message: u8, user: u8 },
     Join { conversation: u8, user: u8 },
@@ -39,7 +41,7 @@ impl Arbitrary for Step {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         let numbers = any::<(u8, u8, u8)>();
-        (0_u8..30, numbers).prop_map(|(kind, numbers)| Self::of(kind, numbers)).boxed()
+        (0_u8..33, numbers).prop_map(|(kind, numbers)| Self::of(kind, numbers)).boxed()
     }
 }
 
@@ -62,6 +64,8 @@ impl Step {
             26 => Self::HandOver { conversation: a, user },
             27 => Self::Describe { conversation: a },
             28 => Self::Profile { user, text: a },
+            29..31 => Self::Pin { message: a, user },
+            31 => Self::Unpin { message: a, user },
             _ if a % 2 == 0 => Self::Block { user },
             _ => Self::Unblock { user },
         }
@@ -135,6 +139,16 @@ impl World {
             Step::Unreact { message, user, emoji } => {
                 self.act_on(message, |log, (conversation, message, _)| {
                     log.unreact(conversation, message, self::user(user), self::emoji(emoji));
+                });
+            }
+            Step::Pin { message, user } => {
+                self.act_on(message, |log, (conversation, message, _)| {
+                    log.pin(conversation, message, self::user(user));
+                });
+            }
+            Step::Unpin { message, user } => {
+                self.act_on(message, |log, (conversation, message, _)| {
+                    log.unpin(conversation, message, self::user(user));
                 });
             }
             Step::Deliver { message, user } => self.move_cursor(message, user, Log::deliver),

@@ -79,6 +79,8 @@ impl Conversation {
             | MessagesEvent::MessageEdited(_)
             | MessagesEvent::ReactionAdded(_)
             | MessagesEvent::ReactionRemoved(_)
+            | MessagesEvent::MessagePinned(_)
+            | MessagesEvent::MessageUnpinned(_)
             | MessagesEvent::MessageDelivered(_) => {}
         }
     }

@@ -5,7 +5,7 @@ use echolog_events::{
     ConversationDelivered, ConversationRead, ConversationType, ConversationUpdated, DateTime,
     Event, IdentifierClaimed, MessageDeleted, MessageEdited, MessageSent, MessageType,
     MessagesEvent, Meta, OwnershipTransferred, ParticipantJoined, ParticipantLeft,
-    ParticipantRemoved, ParticipantRoleChanged, Partition, ProfileUpdated, Reaction, Recorded,
+    ParticipantRemoved, ParticipantRoleChanged, Partition, Pin, ProfileUpdated, Reaction, Recorded,
     Role, Stream, StreamKey, Time, Unreadable, UserBlocked, UserRegistered, UserRole, UserType,
     UserUnblocked, UsersEvent, Uuid, event_id, partition_of,
 };
@@ -240,6 +240,16 @@ impl Log {
             user,
             MessagesEvent::ReactionRemoved(reaction(conversation, message, user, emoji)),
         );
+    }
+
+    pub(crate) fn pin(&mut self, conversation_id: Uuid, message_id: Uuid, user_id: Uuid) {
+        let event = Pin { conversation_id, message_id, user_id };
+        self.say(user_id, MessagesEvent::MessagePinned(event));
+    }
+
+    pub(crate) fn unpin(&mut self, conversation_id: Uuid, message_id: Uuid, user_id: Uuid) {
+        let event = Pin { conversation_id, message_id, user_id };
+        self.say(user_id, MessagesEvent::MessageUnpinned(event));
     }
 
     pub(crate) fn deliver(&mut self, conversation_id: Uuid, user_id: Uuid, message_id: Uuid) {
