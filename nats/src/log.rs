@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use echolog_events::{Event, EventSubject, Meta, Partition, Recorded, StreamKey, Time, Uuid};
 use futures::StreamExt;
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use crate::bus::REQUEST_TIMEOUT;
 use crate::{Bus, BusError, Names, codec};
@@ -234,6 +235,9 @@ pub struct LogReader {
     log: EventLog,
     next: u64,
     messages: pull::Ordered,
+    disconnects: watch::Receiver<u64>,
+    /// Nothing more is to be expected of `messages`.
+    broken: bool,
 }
 
 impl std::fmt::Debug for LogReader {
@@ -244,8 +248,10 @@ impl std::fmt::Debug for LogReader {
 
 impl LogReader {
     async fn open(log: EventLog, next: u64) -> Result<Self, BusError> {
+        let mut disconnects = log.bus.disconnects();
+        disconnects.mark_unchanged();
         let messages = Self::messages(&log, next).await?;
-        Ok(Self { log, next, messages })
+        Ok(Self { log, next, messages, disconnects, broken: false })
     }
 
     async fn messages(log: &EventLog, next: u64) -> Result<pull::Ordered, BusError> {
@@ -268,39 +274,53 @@ impl LogReader {
     /// # Errors
     /// The log cannot be read now; the next call tries again from where this one was.
     pub async fn next(&mut self, limit: usize) -> Result<Page, BusError> {
-        let mut events = Vec::new();
-        let mut stored = Time::default();
-        while events.is_empty() {
-            let chunk = (&mut self.messages).ready_chunks(limit).next().await;
-            let Some(chunk) = chunk else {
+        let mut page = Page { events: Vec::new(), stored: Time::default() };
+        while page.events.is_empty() {
+            if self.broken {
                 self.reopen().await?;
+            }
+            let mut chunks = (&mut self.messages).ready_chunks(limit);
+            let chunk = tokio::select! {
+                chunk = chunks.next() => chunk,
+                // The client library would miss what gets lost with a connection after many
+                // seconds only.
+                Ok(()) = self.disconnects.changed() => None,
+            };
+            let Some(chunk) = chunk else {
+                self.broken = true;
                 continue;
             };
             for message in chunk {
                 let Ok(message) = message else {
-                    self.reopen().await?;
+                    self.broken = true;
                     break;
                 };
-                let Ok(info) = message.info() else { continue };
-                let seq = info.stream_sequence;
-                if seq < self.next {
-                    continue;
-                }
-                stored = time(info.published.unix_timestamp_nanos());
-                let headers = message.headers.as_ref();
-                self.next = seq + 1;
-                match codec::recorded(&message.subject, headers, &message.payload, seq, stored) {
-                    Some(event) => events.push(event),
-                    None => tracing::warn!(seq, subject = %message.subject, "not an event subject"),
-                }
+                self.take(&message, &mut page);
             }
         }
-        Ok(Page { events, stored })
+        Ok(page)
+    }
+
+    fn take(&mut self, message: &jetstream::Message, page: &mut Page) {
+        let Ok(info) = message.info() else { return };
+        let seq = info.stream_sequence;
+        if seq < self.next {
+            return;
+        }
+        page.stored = time(info.published.unix_timestamp_nanos());
+        let headers = message.headers.as_ref();
+        self.next = seq + 1;
+        match codec::recorded(&message.subject, headers, &message.payload, seq, page.stored) {
+            Some(event) => page.events.push(event),
+            None => tracing::warn!(seq, subject = %message.subject, "not an event subject"),
+        }
     }
 
     async fn reopen(&mut self) -> Result<(), BusError> {
         tracing::debug!(from = self.next, "reading the log anew");
+        self.disconnects.mark_unchanged();
         self.messages = Self::messages(&self.log, self.next).await?;
+        self.broken = false;
         Ok(())
     }
 }

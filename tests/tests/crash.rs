@@ -4,8 +4,5 @@
 mod chance;
 mod guards;
 mod load;
-mod outages;
 mod proof;
-mod queue;
 mod random;
-mod zombie;

@@ -92,11 +92,6 @@ impl Site {
         Store::new(&self.database)
     }
 
-    /// The database, for PostgreSQL's own tools.
-    pub(super) fn database_url(&self) -> String {
-        self.postgres.url("echolog")
-    }
-
     /// The processor time that the servers have used so far.
     pub(super) fn usage(&self) -> anyhow::Result<Usage> {
         let worker = |worker: &Option<Worker>| {

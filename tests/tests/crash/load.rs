@@ -25,6 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Done {
     pub(super) request: Request,
     pub(super) outcome: Outcome,
+    /// How long that took.
+    pub(super) waited: Duration,
+}
+
+impl Done {
+    async fn ask(client: &Client, request: Request) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let outcome = ask(client, &request).await?;
+        Ok(Self { request, outcome, waited: begun.elapsed() })
+    }
 }
 
 /// Asks until there is an outcome that stands: accepted or rejected.
@@ -45,9 +55,9 @@ pub(super) async fn ask(client: &Client, request: &Request) -> anyhow::Result<Ou
 
 /// Asks for something that has to be accepted.
 pub(super) async fn accept(client: &Client, request: Request) -> anyhow::Result<Done> {
-    let outcome = ask(client, &request).await?;
-    anyhow::ensure!(outcome.status == Status::Accepted, "{request:?}: {outcome:?}");
-    Ok(Done { request, outcome })
+    let done = Done::ask(client, request).await?;
+    anyhow::ensure!(done.outcome.status == Status::Accepted, "{done:?}");
+    Ok(done)
 }
 
 /// A request to register a user.
@@ -138,11 +148,11 @@ impl Person {
         let mut done = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             let request = self.request();
-            let outcome = ask(&self.client, &request).await?;
-            if outcome.status == Status::Accepted {
-                self.learn(&request);
+            let next = Done::ask(&self.client, request).await?;
+            if next.outcome.status == Status::Accepted {
+                self.learn(&next.request);
             }
-            done.push(Done { request, outcome });
+            done.push(next);
         }
         Ok(done)
     }

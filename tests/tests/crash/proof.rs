@@ -69,7 +69,7 @@ impl Commands {
 
     /// Every accepted command is here just as its outcome says.
     fn contain(&self, done: &[Done]) -> anyhow::Result<()> {
-        for Done { request, outcome } in done {
+        for Done { request, outcome, .. } in done {
             let Some(seq) = outcome.seq else { continue };
             let name = (request.actor.clone(), request.target.clone(), request.id);
             let Some(effect) = self.0.get(&name) else {
@@ -98,8 +98,9 @@ pub(super) async fn holds(
     tables_show(cluster, &events, &commands).await?;
     cluster.check_alive()?;
     let count = |status| done.iter().filter(|done| done.outcome.status == status).count();
+    let longest = done.iter().map(|done| done.waited).max().unwrap_or_default();
     println!(
-        "{} accepted, {} rejected, {answered_again} asked again; {} commands and {} events in the log",
+        "{} accepted, {} rejected, {answered_again} asked again; {} commands and {} events in the log; nobody waited longer than {longest:.1?}",
         count(Status::Accepted),
         count(Status::Rejected),
         commands.0.len(),
@@ -112,7 +113,7 @@ pub(super) async fn holds(
 async fn ask_again(client: &Client, done: &[Done]) -> anyhow::Result<usize> {
     let accepted: Vec<&Done> = done.iter().filter(|done| done.outcome.seq.is_some()).collect();
     let every = accepted.len().div_ceil(AGAIN).max(1);
-    for Done { request, outcome } in accepted.iter().step_by(every) {
+    for Done { request, outcome, .. } in accepted.iter().step_by(every) {
         let again = ask(client, request).await?;
         anyhow::ensure!(again == *outcome, "{again:?} at first was {outcome:?}");
     }
