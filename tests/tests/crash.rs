@@ -5,4 +5,6 @@ mod chance;
 mod guards;
 mod load;
 mod proof;
+mod queue;
 mod random;
+mod zombie;

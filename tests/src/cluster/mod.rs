@@ -8,6 +8,7 @@
 mod proxy;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -258,9 +259,22 @@ impl Cluster {
     /// # Errors
     /// The log cannot be read.
     pub async fn owner(&self, partition: Partition) -> anyhow::Result<Option<usize>> {
+        Ok(self.owners().await?.get(&partition).copied().flatten())
+    }
+
+    /// For each partition that has an owner by what the log says: which worker that is, if it
+    /// still runs.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn owners(&self) -> anyhow::Result<BTreeMap<Partition, Option<usize>>> {
         let events = self.events().await?;
-        let last = events.iter().rev().find_map(|event| taken(event, Some(partition)));
-        Ok(self.workers.iter().position(|worker| Some(worker.pid()) == last))
+        let taken = events.iter().filter_map(|event| {
+            let pid = taken(event)?;
+            let worker = self.workers.iter().position(|worker| worker.pid() == pid);
+            Some((event.partition, worker))
+        });
+        Ok(taken.collect())
     }
 
     /// Where in the log a worker took partitions over.
@@ -270,7 +284,7 @@ impl Cluster {
     pub async fn takeovers(&self, worker: usize) -> anyhow::Result<Vec<u64>> {
         let pid = self.workers[worker].pid();
         let events = self.events().await?;
-        let own = events.iter().filter(|event| taken(event, None) == Some(pid));
+        let own = events.iter().filter(|event| taken(event) == Some(pid));
         Ok(own.map(|event| event.seq).collect())
     }
 
@@ -294,13 +308,12 @@ impl Cluster {
 }
 
 /// The process that took a partition over, if that is what the event says.
-fn taken(event: &Recorded, partition: Option<Partition>) -> Option<u32> {
+fn taken(event: &Recorded) -> Option<u32> {
     let Body::Known(Event::System(SystemEvent::OwnershipTaken(taken))) = &event.body else {
         return None;
     };
     // `host:pid:id`
-    let pid = taken.owner.rsplit(':').nth(1)?.parse().ok();
-    pid.filter(|_| partition.is_none_or(|partition| partition == event.partition))
+    taken.owner.rsplit(':').nth(1)?.parse().ok()
 }
 
 fn nats_options() -> NatsOptions {

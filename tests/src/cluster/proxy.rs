@@ -21,6 +21,8 @@ pub enum Link {
     Held,
     /// Only what the client sends is held; what the server sends arrives.
     Muted,
+    /// Only what the server sends is held; what the client sends arrives.
+    Deaf,
 }
 
 /// A port on 127.0.0.1 that leads to a server.
@@ -93,7 +95,8 @@ async fn serve(near: TcpStream, upstream: u16, mut link: watch::Receiver<Link>, 
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
     let there = |link| matches!(link, Link::Held | Link::Muted);
     let there = pump(near_read, far_write, link.clone(), there, Some(held));
-    let back = pump(far_read, near_write, link.clone(), |link| link == Link::Held, None);
+    let back = |link| matches!(link, Link::Held | Link::Deaf);
+    let back = pump(far_read, near_write, link.clone(), back, None);
     tokio::select! {
         _ = async { tokio::join!(there, back) } => {}
         _ = link.wait_for(|link| *link == Link::Cut) => {}

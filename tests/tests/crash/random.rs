@@ -1,6 +1,6 @@
-//! Anything is killed at any moment.
+//! Anything may happen to anything at any moment.
 
-use echolog_tests::cluster::{Cluster, Role};
+use echolog_tests::cluster::{Cluster, Frozen, Link, Proxy, Role};
 use echolog_tests::run;
 use tokio::time::{Instant, sleep};
 
@@ -9,7 +9,7 @@ use super::load::Load;
 use super::proof;
 
 #[test]
-fn whatever_is_killed_nothing_is_lost_or_doubled() {
+fn whatever_happens_nothing_is_lost_or_doubled() {
     run(async {
         let seed = seed();
         let mut chance = Chance::new(seed);
@@ -24,10 +24,14 @@ fn whatever_is_killed_nothing_is_lost_or_doubled() {
             // Not to wait for something: this is when chance strikes.
             sleep(chance.up_to(2000)).await;
             cluster.check_alive()?;
+            let mut frozen = Vec::new();
             for _ in 0..=chance.below(2) {
-                kill_one(&mut cluster, &mut chance).await?;
+                frozen.extend(strike(&mut cluster, &mut chance).await?);
             }
-            sleep(chance.up_to(1000)).await;
+            // Sometimes long enough for another to take over.
+            let lasts = if chance.below(4) == 0 { 6000 } else { 1000 };
+            sleep(chance.up_to(lasts)).await;
+            drop(frozen);
             cluster.restore().await?;
         }
         let done = load.stop().await?;
@@ -35,13 +39,24 @@ fn whatever_is_killed_nothing_is_lost_or_doubled() {
     });
 }
 
-async fn kill_one(cluster: &mut Cluster, chance: &mut Chance) -> anyhow::Result<()> {
-    match chance.below(6) {
-        0 => cluster.kill_nats().await,
-        1 => cluster.kill_postgres().await,
-        other => {
-            let workers = cluster.workers.len();
-            cluster.workers[other as usize % workers].kill().await
-        }
+/// Does something bad to something. What is stopped goes on when it is dropped.
+async fn strike(cluster: &mut Cluster, chance: &mut Chance) -> anyhow::Result<Option<Frozen>> {
+    let victim = chance.below(cluster.workers.len() as u64) as usize;
+    let worker = &mut cluster.workers[victim];
+    let runs = worker.pid() != 0;
+    match chance.below(12) {
+        0 | 1 => cluster.kill_nats().await?,
+        2 | 3 => cluster.kill_postgres().await?,
+        4..6 => worker.kill().await?,
+        6 | 7 if runs => return Ok(Some(worker.freeze()?)),
+        8 => disturb(&worker.postgres, chance),
+        9 => disturb(&cluster.clients, chance),
+        _ => disturb(&worker.nats, chance),
     }
+    Ok(None)
+}
+
+/// Severs or holds what goes through.
+fn disturb(link: &Proxy, chance: &mut Chance) {
+    link.set(*chance.pick(&[Link::Cut, Link::Held, Link::Muted, Link::Deaf]).expect("some"));
 }

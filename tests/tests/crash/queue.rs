@@ -1,0 +1,69 @@
+//! The broker dies and loses the end of the queue, which it does not sync.
+
+use std::path::Path;
+
+use echolog::clock;
+use echolog_commands::Status;
+use echolog_tests::cluster::{Cluster, Role};
+use echolog_tests::run;
+
+use super::guards::sent_by;
+use super::load::{accept, ask, group, register, say};
+use super::proof;
+
+/// The guard: the broker's time in the position. Without it, commands that get the sequences of
+/// lost ones are taken for handled.
+#[test]
+fn commands_under_reused_sequences_are_handled() {
+    run(async {
+        let mut cluster = Cluster::start().await?;
+        for role in [Role::Handler, Role::Projector] {
+            cluster.add(role).await?;
+        }
+        let client = cluster.client().await?;
+        let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
+        let mut done = Vec::new();
+        for request in [register(ada, "ada"), register(bob, "bob"), group(chat, ada, &[])] {
+            done.push(accept(&client, request).await?);
+        }
+        let queue = cluster.stream_directory("CMD_main");
+        let kept = tempfile::tempdir()?;
+        cluster.kill_nats().await?;
+        copy(&queue, kept.path())?;
+        cluster.start_nats().await?;
+
+        // These are lost from the queue, but not from the log.
+        let early = say(chat, bob, "Am I in?");
+        assert_eq!(ask(&client, &early).await?.status, Status::Rejected);
+        for number in 0..20 {
+            done.push(accept(&client, say(chat, ada, &number.to_string())).await?);
+        }
+        cluster.kill_nats().await?;
+        std::fs::remove_dir_all(&queue)?;
+        copy(kept.path(), &queue)?;
+        cluster.start_nats().await?;
+
+        // And these take their sequences, with some more to spare.
+        for number in 0..25 {
+            done.push(accept(&client, say(chat, ada, &format!("anew {number}"))).await?);
+        }
+        assert_eq!(sent_by(&cluster.events().await?, ada), 45);
+        assert_eq!(ask(&client, &early).await?.status, Status::Rejected);
+        proof::holds(&mut cluster, &client, &done).await
+    });
+}
+
+/// Copies a directory with everything in it.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), &to)?;
+        }
+    }
+    Ok(())
+}
