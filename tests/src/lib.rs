@@ -189,9 +189,7 @@ impl Tenant {
     /// # Errors
     /// No connection.
     pub async fn jetstream(&self) -> anyhow::Result<async_nats::jetstream::Context> {
-        let credentials =
-            async_nats::ConnectOptions::with_user_and_password("echolog".into(), "test".into());
-        Ok(async_nats::jetstream::new(credentials.connect(&self.config.nats_url).await?))
+        jetstream(&self.config).await
     }
 
     /// Sends a command and returns its outcome, whatever it is, once the tables show it.
@@ -333,4 +331,10 @@ pub fn echolog_binary() -> anyhow::Result<PathBuf> {
 #[must_use]
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+async fn jetstream(config: &Config) -> anyhow::Result<async_nats::jetstream::Context> {
+    let credentials =
+        async_nats::ConnectOptions::with_user_and_password("echolog".into(), "test".into());
+    Ok(async_nats::jetstream::new(credentials.connect(&config.nats_url).await?))
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use echolog_commands::state::Owner;
 use echolog_events::{
-    Body, Event, EventSubject, Meta, PARTITIONS, Partition, Recorded, Stream, StreamKey,
-    SystemEvent,
+    Body, CommandPosition, Event, EventSubject, Meta, PARTITIONS, Partition, Recorded, Stream,
+    StreamKey, SystemEvent,
 };
 use echolog_events::{OwnershipTaken, PositionRecorded};
 use echolog_nats::{
@@ -254,10 +254,8 @@ impl Engine {
         let taken =
             SystemEvent::OwnershipTaken(OwnershipTaken { owner: self.handler.owner.clone() });
         let expected = last.map_or(0, |event| event.seq);
-        let epoch = self
-            .append_to_owner(partition, taken, expected, None)
-            .await
-            .map_err(|error| error.to_string())?;
+        let record = owner_record(partition, taken, expected, None);
+        let epoch = self.append_to_owner(record).await.map_err(|error| error.to_string())?;
         self.appended = self.appended.max(epoch);
         self.catch_up(epoch).await.map_err(|error| error.to_string())?;
         let Owner { position, .. } = self.tail.owner(partition);
@@ -290,31 +288,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn append_to_owner(
-        &self,
-        partition: Partition,
-        event: SystemEvent,
-        expected: u64,
-        position: Option<echolog_events::CommandPosition>,
-    ) -> Result<u64, AppendError> {
-        let meta = Meta {
-            event_id: clock::new_id(),
-            time: clock::now(),
-            actor: None,
-            command_id: None,
-            session_id: None,
-            correlation_id: None,
-            traceparent: None,
-            digest: None,
-            position,
-        };
-        let record = NewRecord {
-            partition,
-            key: owner_key(),
-            meta,
-            event: Event::System(event),
-            expected: Some(expected),
-        };
+    async fn append_to_owner(&self, record: NewRecord) -> Result<u64, AppendError> {
         let append = Append { records: vec![record], ..Append::default() };
         self.log.append(&append).await
     }
@@ -377,13 +351,11 @@ impl Engine {
     async fn record_position(&mut self, partition: Partition) {
         let Some(owned) = self.ownership.get(partition) else { return };
         let (position, epoch) = (owned.handled, owned.epoch);
-        let event = SystemEvent::PositionRecorded(PositionRecorded {});
-        match self.append_to_owner(partition, event, epoch, Some(position)).await {
+        match self.append_to_owner(position_record(partition, epoch, position)).await {
             Ok(seq) => {
                 self.appended = self.appended.max(seq);
                 if let Some(owned) = self.ownership.get_mut(partition) {
-                    owned.epoch = seq;
-                    owned.log(position);
+                    owned.record(seq, position);
                 }
             }
             Err(error) => {
@@ -417,6 +389,38 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
             return;
         }
     }
+}
+
+/// An event that says how far the commands of a partition have been handled. It is the owner's next
+/// epoch, and so its own fence.
+pub(super) fn position_record(
+    partition: Partition,
+    epoch: u64,
+    position: CommandPosition,
+) -> NewRecord {
+    let event = SystemEvent::PositionRecorded(PositionRecorded {});
+    owner_record(partition, event, epoch, Some(position))
+}
+
+fn owner_record(
+    partition: Partition,
+    event: SystemEvent,
+    expected: u64,
+    position: Option<CommandPosition>,
+) -> NewRecord {
+    let meta = Meta {
+        event_id: clock::new_id(),
+        time: clock::now(),
+        actor: None,
+        command_id: None,
+        session_id: None,
+        correlation_id: None,
+        traceparent: None,
+        digest: None,
+        position,
+    };
+    let event = Event::System(event);
+    NewRecord { partition, key: owner_key(), meta, event, expected: Some(expected) }
 }
 
 /// The owner stream; its partition is in the subject, not in its id.

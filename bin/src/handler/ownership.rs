@@ -43,6 +43,12 @@ impl Owned {
         self.unlogged_since.get_or_insert_with(Instant::now);
     }
 
+    /// Notes that the owner stream says how far we are: that is the new epoch.
+    pub(super) fn record(&mut self, epoch: u64, position: CommandPosition) {
+        self.epoch = epoch;
+        self.log(position);
+    }
+
     /// Notes that the log knows of everything up to a position.
     pub(super) fn log(&mut self, position: CommandPosition) {
         self.logged = position;

@@ -15,7 +15,7 @@ use echolog_nats::{Append, AppendError, NewRecord};
 use echolog_projectors::store::Loaded;
 
 use super::admit::{Addressee, Admission, Admitted, Refused, Source};
-use super::engine::Engine;
+use super::engine::{self, Engine};
 use super::projected::{Answer, Waiting};
 use super::states;
 use super::window::Done;
@@ -320,7 +320,8 @@ impl<'e> Tick<'e> {
                     Some(group.positions.get(&record.partition).copied().unwrap_or(owned.logged));
             }
         }
-        let fenced: HashSet<Partition> = append.fences.keys().copied().collect();
+        let noted = self.note_rejections(&group, &mut append);
+        let fenced: HashSet<Partition> = append.fences.keys().chain(&noted).copied().collect();
         let appended = if append.records.is_empty() {
             Ok(0)
         } else {
@@ -331,7 +332,8 @@ impl<'e> Tick<'e> {
         };
         match appended {
             Ok(first) => {
-                self.note_appended(&group, &fenced, first).await;
+                let noted = noted.into_iter().zip(first + group.records.len() as u64..);
+                self.note_appended(&group, &fenced, first, noted.collect()).await;
                 None
             }
             Err(AppendError::Conflict) => Some(self.after_conflict(group, &fenced).await),
@@ -353,8 +355,39 @@ impl<'e> Tick<'e> {
         }
     }
 
-    async fn note_appended(&mut self, group: &Group, fenced: &HashSet<Partition>, first: u64) {
-        let count = group.records.len() as u64;
+    /// A no is in the log before it is told: after a crash another owner would decide the command
+    /// again, and might say yes. Adds what notes that to the group where no other event of the
+    /// partition does; returns the partitions.
+    fn note_rejections(&self, group: &Group, append: &mut Append) -> Vec<Partition> {
+        let mut noted = Vec::new();
+        for (entry, verdict) in &group.entries {
+            let partition = entry.admitted.partition;
+            let Verdict::Refused(rejection) = verdict else { continue };
+            if rejection.code.status() != Status::Rejected
+                || append.fences.contains_key(&partition)
+                || noted.contains(&partition)
+            {
+                continue;
+            }
+            let owned = self.engine.ownership.get(partition);
+            if let (Some(owned), Some(position)) = (owned, group.positions.get(&partition)) {
+                append.records.push(engine::position_record(partition, owned.epoch, *position));
+                noted.push(partition);
+            }
+        }
+        noted
+    }
+
+    /// `fenced` are the partitions whose owner the broker has checked, `noted` those that have
+    /// a new epoch.
+    async fn note_appended(
+        &mut self,
+        group: &Group,
+        fenced: &HashSet<Partition>,
+        first: u64,
+        noted: HashMap<Partition, u64>,
+    ) {
+        let count = (group.records.len() + noted.len()) as u64;
         if count > 0 {
             self.engine.appended = self.engine.appended.max(first + count - 1);
             for record in &group.records {
@@ -365,8 +398,10 @@ impl<'e> Tick<'e> {
         for (partition, position) in &group.positions {
             if let Some(owned) = self.engine.ownership.get_mut(*partition) {
                 owned.handle(*position);
-                if fenced.contains(partition) {
-                    owned.log(*position);
+                match noted.get(partition) {
+                    Some(epoch) => owned.record(*epoch, *position),
+                    None if fenced.contains(partition) => owned.log(*position),
+                    None => {}
                 }
             }
         }

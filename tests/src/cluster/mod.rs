@@ -254,6 +254,16 @@ impl Cluster {
         Ok(events)
     }
 
+    /// Sequence of the last command that the broker has.
+    ///
+    /// # Errors
+    /// NATS does not answer.
+    pub async fn last_command(&self) -> anyhow::Result<u64> {
+        let jetstream = crate::jetstream(&self.config).await?;
+        let queue = jetstream.get_stream(self.config.names()?.command_stream()).await?;
+        Ok(queue.cached_info().state.last_sequence)
+    }
+
     /// The worker that took a partition over last, by what the log says.
     ///
     /// # Errors

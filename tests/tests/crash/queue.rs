@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use async_nats::HeaderMap;
+use echolog::client::Request;
 use echolog::clock;
 use echolog_commands::Status;
 use echolog_tests::cluster::{Cluster, Role};
-use echolog_tests::run;
+use echolog_tests::{eventually, run};
 
 use super::guards::sent_by;
 use super::load::{accept, ask, group, register, say};
@@ -38,19 +40,38 @@ fn commands_under_reused_sequences_are_handled() {
         for number in 0..20 {
             done.push(accept(&client, say(chat, ada, &number.to_string())).await?);
         }
+        let lost = cluster.last_command().await?;
         cluster.kill_nats().await?;
+        cluster.workers[0].kill().await?;
         std::fs::remove_dir_all(&queue)?;
         copy(kept.path(), &queue)?;
         cluster.start_nats().await?;
 
-        // And these take their sequences, with some more to spare.
+        // And these take their sequences before anyone looks. Nobody sends them a second time.
         for number in 0..25 {
-            done.push(accept(&client, say(chat, ada, &format!("anew {number}"))).await?);
+            send_once(&cluster, &say(chat, ada, &format!("anew {number}"))).await?;
         }
-        assert_eq!(sent_by(&cluster.events().await?, ada), 45);
+        eventually("the sequences are in use again", || async {
+            Ok(cluster.last_command().await? > lost)
+        })
+        .await?;
+        cluster.start_worker(0).await?;
+        eventually("they are in the log", || async {
+            Ok(sent_by(&cluster.events().await?, ada) == 45)
+        })
+        .await?;
         assert_eq!(ask(&client, &early).await?.status, Status::Rejected);
         proof::holds(&mut cluster, &client, &done).await
     });
+}
+
+async fn send_once(cluster: &Cluster, request: &Request) -> anyhow::Result<()> {
+    let Request { actor, domain, command, target, id, body, .. } = request;
+    let subject = format!("cmd.main.{actor}.{domain}.{command}.{target}");
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", id.to_string());
+    headers.insert("Content-Type", "application/json");
+    Ok(cluster.bus.publish_with_headers(subject, headers, body.to_string().into()).await?)
 }
 
 /// Copies a directory with everything in it.
