@@ -7,7 +7,7 @@ use echolog_tests::cluster::{Cluster, Link, Role};
 use echolog_tests::{eventually, run};
 use futures::future::try_join_all;
 
-use super::load::{accept, ask, group, register, say};
+use super::load::{accept, ask, direct, group, id_in, register, say, to_user};
 use super::proof;
 
 /// The guard: the fence on every group.
@@ -78,6 +78,45 @@ fn what_was_rejected_is_not_decided_again_by_the_next_owner() {
         cluster.start_worker(0).await?;
         done.push(accept(&client, say(chat, bob, "Now I am in.")).await?);
         assert_eq!(sent_by(&cluster.events().await?, bob), 1);
+        proof::holds(&mut cluster, &client, &done).await
+    });
+}
+
+/// The guard: a no is in the log before it is told. What it rests on may be another process's.
+#[test]
+fn what_was_rejected_stays_rejected_when_its_reason_is_gone() {
+    run(async {
+        let mut cluster = Cluster::start().await?;
+        for role in [Role::Handler, Role::Handler, Role::Projector] {
+            cluster.add(role).await?;
+        }
+        eventually("two handlers share the partitions", || async {
+            let owners = cluster.owners().await?;
+            Ok([0, 1].map(|it| owners.values().filter(|owner| **owner == Some(it)).count())
+                == [8, 8])
+        })
+        .await?;
+        let client = cluster.client().await?;
+        let owners = cluster.owners().await?;
+        let of = |worker| id_in(|partition| owners.get(&partition) == Some(&Some(worker)));
+        let [ada, bob, chat] = [of(0), of(0), of(1)];
+        let mut done = Vec::new();
+        for request in [
+            register(ada, "ada"),
+            register(bob, "bob"),
+            direct(chat, ada, bob),
+            to_user(ada, "users.block_user", bob),
+        ] {
+            done.push(accept(&client, request).await?);
+        }
+        let blocked = say(chat, bob, "Are you there?");
+        assert_eq!(ask(&client, &blocked).await?.status, Status::Rejected);
+
+        cluster.workers[1].kill().await?;
+        done.push(accept(&client, to_user(ada, "users.unblock_user", bob)).await?);
+        done.push(accept(&client, say(chat, bob, "Are you there again?")).await?);
+        assert_eq!(sent_by(&cluster.events().await?, bob), 1);
+        cluster.start_worker(1).await?;
         proof::holds(&mut cluster, &client, &done).await
     });
 }

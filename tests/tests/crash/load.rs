@@ -10,7 +10,7 @@ use echolog::client::{Client, ClientError, Request};
 use echolog::clock;
 use echolog::retry::Retry;
 use echolog_commands::{Outcome, Status};
-use echolog_events::Uuid;
+use echolog_events::{Partition, Uuid, partition_of};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -60,6 +60,13 @@ pub(super) async fn accept(client: &Client, request: Request) -> anyhow::Result<
     Ok(done)
 }
 
+/// A new id in one of the partitions that will do.
+pub(super) fn id_in(will_do: impl Fn(Partition) -> bool) -> Uuid {
+    std::iter::repeat_with(clock::new_id)
+        .find(|id| will_do(partition_of(&id.to_string())))
+        .expect("ids do not end")
+}
+
 /// A request to register a user.
 pub(super) fn register(id: Uuid, username: &str) -> Request {
     Request::new("anon-crash", "auth.register_user", id, json!({ "username": username }))
@@ -71,6 +78,17 @@ pub(super) fn group(id: Uuid, owner: Uuid, members: &[Uuid]) -> Request {
         "conversation_type": "group", "title": "a group", "member_user_ids": members,
     });
     Request::new(owner, "messages.create_conversation", id, body)
+}
+
+/// A request to do something to another user.
+pub(super) fn to_user(actor: Uuid, command: &str, other: Uuid) -> Request {
+    Request::new(actor, command, actor, json!({ "user_id": other }))
+}
+
+/// A request to open a conversation of two.
+pub(super) fn direct(id: Uuid, opener: Uuid, other: Uuid) -> Request {
+    let body = json!({ "conversation_type": "direct", "member_user_ids": [other] });
+    Request::new(opener, "messages.create_conversation", id, body)
 }
 
 /// A request to say something.

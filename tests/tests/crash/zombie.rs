@@ -1,12 +1,11 @@
 //! A process that others believe dead, and that is not.
 
-use echolog::clock;
-use echolog_events::{Partition, Uuid, partition_of};
+use echolog_events::Partition;
 use echolog_tests::cluster::{Cluster, Role};
 use echolog_tests::{eventually, run};
 
 use super::chance::seed;
-use super::load::{Load, accept, register};
+use super::load::{Load, accept, id_in, register};
 use super::proof;
 
 /// The guards: the fence, and the question to the broker before a refusal.
@@ -25,7 +24,7 @@ fn an_owner_that_wakes_up_after_another_took_over_does_no_harm() {
         let frozen = cluster.workers[0].freeze()?;
         let successor = cluster.add(Role::Handler).await?;
         for partition in Partition::all() {
-            let somebody = someone_in(partition);
+            let somebody = id_in(|it| it == partition);
             accept(&client, register(somebody, &format!("u{}", somebody.simple()))).await?;
         }
         let owners = cluster.owners().await?;
@@ -39,11 +38,4 @@ fn an_owner_that_wakes_up_after_another_took_over_does_no_harm() {
         let done = load.stop().await?;
         proof::holds(&mut cluster, &client, &done).await
     });
-}
-
-/// An id that belongs to a partition.
-fn someone_in(partition: Partition) -> Uuid {
-    std::iter::repeat_with(clock::new_id)
-        .find(|id| partition_of(&id.to_string()) == partition)
-        .expect("ids do not end")
 }
