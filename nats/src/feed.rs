@@ -83,6 +83,9 @@ pub struct Start {
     pub run: u64,
     /// The commands up to here have been handled.
     pub after: CommandPosition,
+    /// And, before the broker lost the end of them, all others that are no younger than this; in
+    /// nanoseconds since 1970, by the broker's clock.
+    pub handled_until: i64,
 }
 
 enum End {
@@ -179,7 +182,7 @@ impl Feed {
     }
 
     async fn run(&mut self, start: Start) -> Result<RunEnd, BusError> {
-        let intact = self.reset(start.after).await?;
+        self.reset(start.after).await?;
         let mut inbox = self.inbox().await?;
         let mut expected = 1;
         let mut asked = 0_usize;
@@ -215,7 +218,7 @@ impl Feed {
                 partition: self.partition,
                 run: start.run,
                 position: place.position,
-                again: !intact && place.position.nanoseconds <= start.after.nanoseconds,
+                again: place.position.nanoseconds <= start.handled_until,
                 subject: message.subject.to_string(),
                 headers: IncomingHeaders::new(message.headers),
                 body: message.payload,
@@ -226,9 +229,8 @@ impl Feed {
         }
     }
 
-    /// Makes the broker deliver everything behind a position, in order. Returns whether the
-    /// position is still that of the same command.
-    async fn reset(&self, after: CommandPosition) -> Result<bool, BusError> {
+    /// Makes the broker deliver everything behind a position, in order.
+    async fn reset(&self, after: CommandPosition) -> Result<(), BusError> {
         let stream = self
             .bus
             .jetstream
@@ -250,7 +252,7 @@ impl Feed {
             .await
             .map_err(BusError::request)?;
         consumer.reset(Some(from)).await.map_err(BusError::request)?;
-        Ok(intact)
+        Ok(())
     }
 
     /// Lets the broker pin another process at once.

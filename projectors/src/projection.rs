@@ -93,12 +93,8 @@ impl Projection {
     #[must_use]
     pub fn version(self) -> i32 {
         match self {
-            Self::Auth
-            | Self::Users
-            | Self::Messages
-            | Self::Audit
-            | Self::Ledger
-            | Self::Deciders => 1,
+            Self::Auth | Self::Users | Self::Messages | Self::Audit | Self::Ledger => 1,
+            Self::Deciders => 2,
         }
     }
 

@@ -8,5 +8,6 @@ mod commands;
 mod contract;
 mod conversations;
 mod crash;
+mod model;
 mod projections;
 mod workers;

@@ -258,7 +258,7 @@ impl Engine {
         let epoch = self.append_to_owner(record).await.map_err(|error| error.to_string())?;
         self.appended = self.appended.max(epoch);
         self.catch_up(epoch).await.map_err(|error| error.to_string())?;
-        let Owner { position, .. } = self.tail.owner(partition);
+        let Owner { position, handled_until, .. } = self.tail.owner(partition);
         self.states.forget(partition);
         let subject = self.handler.names.own(partition);
         let requests =
@@ -283,7 +283,8 @@ impl Engine {
                 requests,
             },
         );
-        self.ownership.order(partition, Order::Start(Start { run, after: position }));
+        self.ownership
+            .order(partition, Order::Start(Start { run, after: position, handled_until }));
         self.handler.metrics.owned_partitions.set(self.ownership.partitions().len() as f64);
         Ok(())
     }

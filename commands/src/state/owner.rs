@@ -9,6 +9,9 @@ pub struct Owner {
     pub epoch: u64,
     /// How far the commands of the partition have been handled.
     pub position: CommandPosition,
+    /// The broker's time of the youngest command ever handled, in nanoseconds since 1970. Younger
+    /// than the position while commands are read again after the broker lost the end of them.
+    pub handled_until: i64,
 }
 
 impl Owner {
@@ -24,6 +27,7 @@ impl Owner {
         }
         if let Some(position) = event.meta.position {
             self.position = position;
+            self.handled_until = self.handled_until.max(position.nanoseconds);
         }
         before != *self
     }
