@@ -7,7 +7,7 @@ use std::time::Duration;
 use echolog_events::Time;
 use echolog_nats::{EventLog, Page};
 use echolog_projectors::ProjectionError;
-use echolog_projectors::store::{Store, StoreError};
+use echolog_projectors::store::Store;
 use tokio::sync::broadcast;
 
 use crate::retry::Retry;
@@ -30,11 +30,18 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// Stands where the projection that lags most stands.
-    pub(super) async fn new(store: Store) -> Result<Self, StoreError> {
-        let from = store.positions().await?.all();
+    /// Stands where the projection that lags most stands, once PostgreSQL says where that is.
+    pub(super) async fn new(store: Store) -> Self {
+        let mut retry = Retry::default();
+        let from = loop {
+            match store.positions().await {
+                Ok(positions) => break positions.all(),
+                Err(error) => tracing::warn!(%error, "the checkpoints cannot be read"),
+            }
+            retry.pause().await;
+        };
         let (pages, _) = broadcast::channel(PAGES);
-        Ok(Self { pages, position: Arc::new(AtomicU64::new(from)) })
+        Self { pages, position: Arc::new(AtomicU64::new(from)) }
     }
 
     /// Every page from now on.

@@ -36,7 +36,10 @@ impl Projector {
     /// What needs an operator.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let log = EventLog::new(self.bus.clone(), self.names.clone());
-        let hub = Hub::new(Store::new(&self.database)).await?;
+        let hub = tokio::select! {
+            hub = Hub::new(Store::new(&self.database)) => hub,
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(hub.clone().read(log.clone()));
         for projection in Projection::ALL {

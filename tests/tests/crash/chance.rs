@@ -49,5 +49,5 @@ pub(super) fn seed() -> u64 {
 /// for.
 pub(super) fn rounds() -> Duration {
     let soak = std::env::var("ECHOLOG_SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs(soak.unwrap_or(15))
+    Duration::from_secs(soak.unwrap_or(30))
 }

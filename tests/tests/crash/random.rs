@@ -1,5 +1,7 @@
 //! Anything may happen to anything at any moment.
 
+use std::time::Duration;
+
 use echolog_tests::cluster::{Cluster, Frozen, Link, Proxy, Role};
 use echolog_tests::run;
 use tokio::time::{Instant, sleep};
@@ -8,35 +10,46 @@ use super::chance::{Chance, rounds, seed};
 use super::load::Load;
 use super::proof;
 
+/// How long it goes on until everything is proven.
+const STRETCH: Duration = Duration::from_secs(60);
+
 #[test]
 fn whatever_happens_nothing_is_lost_or_doubled() {
     run(async {
-        let seed = seed();
-        let mut chance = Chance::new(seed);
+        let mut chance = Chance::new(seed());
         let mut cluster = Cluster::start().await?;
         for role in [Role::Handler, Role::Handler, Role::Projector] {
             cluster.add(role).await?;
         }
         let client = cluster.client().await?;
-        let load = Load::start(&client, 6, seed).await?;
+        let mut done = Vec::new();
         let end = Instant::now() + rounds();
         while Instant::now() < end {
-            // Not to wait for something: this is when chance strikes.
-            sleep(chance.up_to(2000)).await;
-            cluster.check_alive()?;
-            let mut frozen = Vec::new();
-            for _ in 0..=chance.below(2) {
-                frozen.extend(strike(&mut cluster, &mut chance).await?);
-            }
-            // Sometimes long enough for another to take over.
-            let lasts = if chance.below(4) == 0 { 6000 } else { 1000 };
-            sleep(chance.up_to(lasts)).await;
-            drop(frozen);
-            cluster.restore().await?;
+            let load = Load::start(&client, 6, chance.next()).await?;
+            ordeal(&mut cluster, &mut chance, end.min(Instant::now() + STRETCH)).await?;
+            done.extend(load.stop().await?);
+            proof::holds(&mut cluster, &client, &done).await?;
         }
-        let done = load.stop().await?;
-        proof::holds(&mut cluster, &client, &done).await
+        Ok(())
     });
+}
+
+async fn ordeal(cluster: &mut Cluster, chance: &mut Chance, end: Instant) -> anyhow::Result<()> {
+    while Instant::now() < end {
+        // Not to wait for something: this is when chance strikes.
+        sleep(chance.up_to(2000)).await;
+        cluster.check_alive()?;
+        let mut frozen = Vec::new();
+        for _ in 0..=chance.below(2) {
+            frozen.extend(strike(cluster, chance).await?);
+        }
+        // Sometimes long enough for another to take over.
+        let lasts = if chance.below(4) == 0 { 6000 } else { 1000 };
+        sleep(chance.up_to(lasts)).await;
+        drop(frozen);
+        cluster.restore().await?;
+    }
+    Ok(())
 }
 
 /// Does something bad to something. What is stopped goes on when it is dropped.
