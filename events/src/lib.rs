@@ -28,7 +28,7 @@ pub use messages::{
 };
 pub use registry::{EVENT_TYPES, Event, EventType};
 pub use subject::{EventSubject, InvalidSubject, Stream, StreamKey};
-pub use system::{OwnershipTaken, PositionRecorded, SystemEvent};
+pub use system::{AttemptRecorded, OwnershipTaken, PositionRecorded, SystemEvent};
 pub use users::{ProfileUpdated, ProfileVisibility, UserBlocked, UserUnblocked, UsersEvent};
 
 pub use chrono::{DateTime, Utc};

@@ -114,6 +114,7 @@ registry! {
     Messages(MessagesEvent::ConversationRead) = "messages.conversation_read" at 1,
     System(SystemEvent::OwnershipTaken) = "system.ownership_taken" at 1,
     System(SystemEvent::PositionRecorded) = "system.position_recorded" at 1,
+    System(SystemEvent::AttemptRecorded) = "system.attempt_recorded" at 1,
 }
 
 impl MessagesEvent {

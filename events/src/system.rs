@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::CommandPosition;
+
 /// What happens on the owner stream of a partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum SystemEvent {
@@ -9,6 +11,8 @@ pub enum SystemEvent {
     OwnershipTaken(OwnershipTaken),
     /// The owner has handled commands that left no other event.
     PositionRecorded(PositionRecorded),
+    /// The owner is about to handle a command that earlier owners may not have survived.
+    AttemptRecorded(AttemptRecorded),
 }
 
 /// A handler took a partition over. Its sequence in the log is the new epoch: every group of
@@ -25,3 +29,12 @@ pub struct OwnershipTaken {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PositionRecorded {}
+
+/// Several owners came and went without getting any further: this one handles the next commands one
+/// by one, and says here which is the next, in case it does not survive it either.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptRecorded {
+    /// The command.
+    pub command: CommandPosition,
+}

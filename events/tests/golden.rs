@@ -147,6 +147,9 @@ fn samples() -> Vec<Event> {
         })),
         Event::System(SystemEvent::OwnershipTaken(OwnershipTaken { owner: "host:1".to_owned() })),
         Event::System(SystemEvent::PositionRecorded(PositionRecorded {})),
+        Event::System(SystemEvent::AttemptRecorded(AttemptRecorded {
+            command: CommandPosition { sequence: 7, nanoseconds: 1_795_238_171_345_842_070 },
+        })),
     ]
 }
 

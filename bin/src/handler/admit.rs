@@ -96,13 +96,35 @@ pub(super) fn from_queue(delivery: Delivery) -> Admission {
     let Delivery { partition, position, again, subject, headers, body, .. } = delivery;
     let received = Time::from_timestamp_nanos(position.nanoseconds);
     let source = Source::Queue { position, again };
-    let Some(subject) = CommandSubject::parse(&subject) else {
-        return Admission::Wake;
-    };
-    if subject.is_wake() {
-        return Admission::Wake;
+    match CommandSubject::parse(&subject) {
+        Some(subject) if !subject.is_wake() => {
+            read(partition, &subject, &headers, &body, source, received)
+        }
+        Some(_) | None => Admission::Wake,
     }
-    read(partition, &subject, &headers, &body, source, received)
+}
+
+/// Whether a message of the queue only wakes the owner.
+pub(super) fn is_wake(delivery: &Delivery) -> bool {
+    CommandSubject::parse(&delivery.subject).is_none_or(|subject| subject.is_wake())
+}
+
+/// Answers a command that brought its handlers down, or seemed to.
+pub(super) fn passed_over(delivery: Delivery) -> Admission {
+    match from_queue(delivery) {
+        Admission::Command(admitted) => Admission::Refused(Box::new(Refused {
+            partition: admitted.partition,
+            addressee: admitted.addressee,
+            source: admitted.source,
+            command_type: Some(admitted.command.command_type()),
+            received: admitted.received,
+            rejection: Rejection::internal(
+                "This command could not be handled; it was passed over.",
+            ),
+            erase: false,
+        })),
+        other @ (Admission::Refused(_) | Admission::Wake) => other,
+    }
 }
 
 /// Reads a command that the request path handed over: its body is MessagePack, its secret hashed.

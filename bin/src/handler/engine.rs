@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use echolog_commands::state::Owner;
+use echolog_events::{AttemptRecorded, OwnershipTaken, PositionRecorded};
 use echolog_events::{
     Body, CommandPosition, Event, EventSubject, Meta, PARTITIONS, Partition, Recorded, Stream,
     StreamKey, SystemEvent,
 };
-use echolog_events::{OwnershipTaken, PositionRecorded};
 use echolog_nats::{
-    Append, AppendError, EventLog, Feed, FeedEvent, Incoming, NewRecord, Order, Page, Start,
+    Append, AppendError, Delivery, EventLog, Feed, FeedEvent, Incoming, NewRecord, Order, Page,
+    Start,
 };
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
@@ -32,6 +33,15 @@ const TAIL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long giving the partitions back may take.
 const HAND_OVER: Duration = Duration::from_secs(1);
+
+/// After how many owners that got nowhere the next one handles commands one by one.
+const UNLUCKY: u32 = 3;
+
+/// How many commands it handles so.
+const CAREFUL: u32 = 100;
+
+/// How often a command is tried so, before it is passed over.
+const ATTEMPTS: u32 = 3;
 
 /// How long handled commands that left no event may stay unknown to the log.
 const UNLOGGED: Duration = Duration::from_secs(5);
@@ -171,8 +181,13 @@ impl Engine {
                 }
                 Input::Feed(FeedEvent::Delivered(delivery)) => {
                     let owned = self.ownership.get(delivery.partition);
-                    if owned.is_some_and(|owned| owned.run == delivery.run) {
-                        admissions.push(admit::from_queue(delivery));
+                    match owned.filter(|owned| owned.run == delivery.run) {
+                        Some(owned) if owned.careful > 0 => {
+                            self.tick(std::mem::take(&mut admissions)).await;
+                            self.take_with_care(delivery).await;
+                        }
+                        Some(_) => admissions.push(admit::from_queue(delivery)),
+                        None => {}
                     }
                 }
                 Input::Request(partition, incoming) => {
@@ -183,6 +198,31 @@ impl Engine {
             }
         }
         self.tick(admissions).await;
+    }
+
+    /// Handles one command after several owners came and went without getting anywhere: it may be
+    /// the one that brings them down. What has been tried too often is answered and passed over.
+    async fn take_with_care(&mut self, delivery: Delivery) {
+        let (partition, position) = (delivery.partition, delivery.position);
+        if admit::is_wake(&delivery) {
+            return;
+        }
+        let attempts = self.tail.owner(partition).attempts(position);
+        let admission = if attempts < ATTEMPTS {
+            let event = SystemEvent::AttemptRecorded(AttemptRecorded { command: position });
+            if !self.append_to_own(partition, event, None).await {
+                return;
+            }
+            admit::from_queue(delivery)
+        } else {
+            tracing::error!(%partition, sequence = position.sequence, "a command is passed over");
+            admit::passed_over(delivery)
+        };
+        self.tick(vec![admission]).await;
+        if let Some(owned) = self.ownership.get_mut(partition) {
+            owned.careful = owned.careful.saturating_sub(1);
+        }
+        self.record_position(partition).await;
     }
 
     async fn tick(&mut self, admissions: Vec<Admission>) {
@@ -258,7 +298,8 @@ impl Engine {
         let epoch = self.append_to_owner(record).await.map_err(|error| error.to_string())?;
         self.appended = self.appended.max(epoch);
         self.catch_up(epoch).await.map_err(|error| error.to_string())?;
-        let Owner { position, handled_until, .. } = self.tail.owner(partition);
+        let Owner { position, handled_until, takeovers, attempts, .. } = self.tail.owner(partition);
+        let careful = if takeovers > UNLUCKY || attempts > 0 { CAREFUL } else { 0 };
         self.states.forget(partition);
         let subject = self.handler.names.own(partition);
         let requests =
@@ -279,6 +320,7 @@ impl Engine {
                 handled: position,
                 logged: position,
                 unlogged_since: None,
+                careful,
                 confirmed: Instant::now(),
                 requests,
             },
@@ -349,19 +391,36 @@ impl Engine {
         }
     }
 
+    /// Notes in the log how far a partition came, where it does not know.
     async fn record_position(&mut self, partition: Partition) {
         let Some(owned) = self.ownership.get(partition) else { return };
-        let (position, epoch) = (owned.handled, owned.epoch);
-        match self.append_to_owner(position_record(partition, epoch, position)).await {
+        if owned.unlogged_since.is_some() {
+            let event = SystemEvent::PositionRecorded(PositionRecorded {});
+            self.append_to_own(partition, event, Some(owned.handled)).await;
+        }
+    }
+
+    /// Appends to the owner stream of a partition, if this process still owns it.
+    async fn append_to_own(
+        &mut self,
+        partition: Partition,
+        event: SystemEvent,
+        position: Option<CommandPosition>,
+    ) -> bool {
+        let Some(owned) = self.ownership.get(partition) else { return false };
+        let record = owner_record(partition, event, owned.epoch, position);
+        match self.append_to_owner(record).await {
             Ok(seq) => {
                 self.appended = self.appended.max(seq);
                 if let Some(owned) = self.ownership.get_mut(partition) {
                     owned.record(seq, position);
                 }
+                true
             }
             Err(error) => {
-                tracing::warn!(%partition, %error, "the position could not be recorded");
+                tracing::warn!(%partition, %error, "the owner's word could not be recorded");
                 self.take_over(partition).await;
+                false
             }
         }
     }
@@ -375,9 +434,7 @@ impl Engine {
 
     /// Notes how far a partition came and lets another process take it at once.
     async fn give_away(&mut self, partition: Partition) {
-        if self.ownership.get(partition).is_some_and(|owned| owned.unlogged_since.is_some()) {
-            self.record_position(partition).await;
-        }
+        self.record_position(partition).await;
         self.disown(partition);
         self.ownership.order(partition, Order::Release);
     }

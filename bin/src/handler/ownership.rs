@@ -25,6 +25,8 @@ pub(super) struct Owned {
     pub(super) logged: CommandPosition,
     /// When the oldest command was handled that the log does not know of.
     pub(super) unlogged_since: Option<Instant>,
+    /// How many commands are to be handled one by one, in case one of them brings us down.
+    pub(super) careful: u32,
     /// When the broker last confirmed the epoch.
     pub(super) confirmed: Instant,
     /// Takes the requests for this partition.
@@ -43,10 +45,13 @@ impl Owned {
         self.unlogged_since.get_or_insert_with(Instant::now);
     }
 
-    /// Notes that the owner stream says how far we are: that is the new epoch.
-    pub(super) fn record(&mut self, epoch: u64, position: CommandPosition) {
+    /// Notes an event of ours on the owner stream, the new epoch, and how far it says that we are.
+    pub(super) fn record(&mut self, epoch: u64, position: Option<CommandPosition>) {
         self.epoch = epoch;
-        self.log(position);
+        self.confirmed = Instant::now();
+        if let Some(position) = position {
+            self.log(position);
+        }
     }
 
     /// Notes that the log knows of everything up to a position.

@@ -399,7 +399,7 @@ impl<'e> Tick<'e> {
             if let Some(owned) = self.engine.ownership.get_mut(*partition) {
                 owned.handle(*position);
                 match noted.get(partition) {
-                    Some(epoch) => owned.record(*epoch, *position),
+                    Some(epoch) => owned.record(*epoch, Some(*position)),
                     None if fenced.contains(partition) => owned.log(*position),
                     None => {}
                 }

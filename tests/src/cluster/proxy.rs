@@ -29,13 +29,42 @@ pub enum Link {
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    link: watch::Sender<Link>,
+    link: Arc<watch::Sender<Link>>,
     held: Held,
+    trap: Trap,
     task: JoinHandle<()>,
 }
 
 /// What clients sent and did not arrive, since the link was last set.
 type Held = Arc<Mutex<Vec<u8>>>;
+
+/// What clients must not say: it and whatever they say after it is held.
+type Trap = Arc<Mutex<Option<&'static str>>>;
+
+/// What goes from a client to a server.
+struct There {
+    held: Held,
+    trap: Trap,
+    link: Arc<watch::Sender<Link>>,
+}
+
+impl There {
+    /// Springs the trap if it is in what has just come.
+    fn spring(&self, bytes: &[u8]) {
+        let trap = *self.trap.lock().unwrap_or_else(PoisonError::into_inner);
+        if trap.is_some_and(|text| contains(bytes, text)) {
+            self.link.send_replace(Link::Muted);
+        }
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+    }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
 
 impl Proxy {
     /// Opens one; `upstream` is the server's port, which may change.
@@ -45,18 +74,19 @@ impl Proxy {
     pub async fn open(upstream: Arc<AtomicU16>) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        let (link, state) = watch::channel(Link::Open);
-        let held = Held::default();
-        let holding = Arc::clone(&held);
+        let link = Arc::new(watch::Sender::new(Link::Open));
+        let (held, trap) = (Held::default(), Trap::default());
+        let parts = (Arc::clone(&link), Arc::clone(&held), Arc::clone(&trap));
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((near, _)) = listener.accept().await {
                 let upstream = upstream.load(Ordering::Relaxed);
-                connections.spawn(serve(near, upstream, state.clone(), Arc::clone(&holding)));
+                let (link, held, trap) = parts.clone();
+                connections.spawn(serve(near, upstream, There { held, trap, link }));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { port, link, held, task })
+        Ok(Self { port, link, held, trap, task })
     }
 
     /// Where clients connect.
@@ -71,11 +101,23 @@ impl Proxy {
         self.link.send_replace(link);
     }
 
+    /// Severs every connection; what was held never arrives.
+    pub async fn sever(&self) {
+        self.set(Link::Cut);
+        self.link.closed().await;
+        self.set(Link::Open);
+    }
+
+    /// Mutes the link as soon as a client says this, before it arrives; `None` ends that.
+    pub fn trap(&self, text: Option<&'static str>) {
+        *self.trap.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
     /// Whether something that clients sent is held and has this in it.
     #[must_use]
     pub fn holds(&self, text: &str) -> bool {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.windows(text.len()).any(|window| window == text.as_bytes())
+        contains(&held, text)
     }
 }
 
@@ -85,7 +127,8 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(near: TcpStream, upstream: u16, mut link: watch::Receiver<Link>, held: Held) {
+async fn serve(near: TcpStream, upstream: u16, there: There) {
+    let mut link = there.link.subscribe();
     if *link.borrow() == Link::Cut {
         return;
     }
@@ -93,8 +136,8 @@ async fn serve(near: TcpStream, upstream: u16, mut link: watch::Receiver<Link>, 
     // Small messages and answers: waiting for more of them would only slow them down.
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
-    let there = |link| matches!(link, Link::Held | Link::Muted);
-    let there = pump(near_read, far_write, link.clone(), there, Some(held));
+    let holds = |link| matches!(link, Link::Held | Link::Muted);
+    let there = pump(near_read, far_write, link.clone(), holds, Some(there));
     let back = |link| matches!(link, Link::Held | Link::Deaf);
     let back = pump(far_read, near_write, link.clone(), back, None);
     tokio::select! {
@@ -110,14 +153,17 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut link: watch::Receiver<Link>,
     holds: impl Fn(Link) -> bool,
-    held: Option<Held>,
+    there: Option<There>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     let mut kept = Vec::new();
     let mut ended = false;
     loop {
-        let hold = holds(*link.borrow_and_update());
-        if !hold {
+        let now = *link.borrow_and_update();
+        if now == Link::Cut {
+            return;
+        }
+        if !holds(now) {
             if to.write_all(&kept).await.is_err() || ended {
                 return;
             }
@@ -128,9 +174,11 @@ async fn pump(
             read = from.read(&mut buffer), if !ended => match read {
                 Ok(count @ 1..) => {
                     kept.extend_from_slice(&buffer[..count]);
-                    if let (true, Some(held)) = (hold, &held) {
-                        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-                        held.extend_from_slice(&buffer[..count]);
+                    if let Some(there) = &there {
+                        there.spring(&buffer[..count]);
+                        if holds(*link.borrow()) {
+                            there.keep(&buffer[..count]);
+                        }
                     }
                 }
                 Ok(0) | Err(_) => ended = true,

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use async_nats::HeaderMap;
 use echolog::client::{Client, ClientError, Request};
 use echolog::clock;
 use echolog::retry::Retry;
 use echolog_commands::{Outcome, Status};
 use echolog_events::{Partition, Uuid, partition_of};
+use echolog_tests::cluster::Cluster;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -58,6 +60,16 @@ pub(super) async fn accept(client: &Client, request: Request) -> anyhow::Result<
     let done = Done::ask(client, request).await?;
     anyhow::ensure!(done.outcome.status == Status::Accepted, "{done:?}");
     Ok(done)
+}
+
+/// Sends a command, once, and does not wait.
+pub(super) async fn send_once(cluster: &Cluster, request: &Request) -> anyhow::Result<()> {
+    let Request { actor, domain, command, target, id, body, .. } = request;
+    let subject = format!("cmd.main.{actor}.{domain}.{command}.{target}");
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", id.to_string());
+    headers.insert("Content-Type", "application/json");
+    Ok(cluster.bus.publish_with_headers(subject, headers, body.to_string().into()).await?)
 }
 
 /// A new id in one of the partitions that will do.

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use async_nats::HeaderMap;
-use echolog::client::Request;
 use echolog::clock;
 use echolog_commands::Status;
 use echolog_tests::cluster::{Cluster, Role};
 use echolog_tests::{eventually, run};
 
 use super::guards::sent_by;
-use super::load::{accept, ask, group, register, say};
+use super::load::{accept, ask, group, register, say, send_once};
 use super::proof;
 
 /// The guard: the broker's time in the position. Without it, commands that get the sequences of
@@ -63,15 +61,6 @@ fn commands_under_reused_sequences_are_handled() {
         assert_eq!(ask(&client, &early).await?.status, Status::Rejected);
         proof::holds(&mut cluster, &client, &done).await
     });
-}
-
-async fn send_once(cluster: &Cluster, request: &Request) -> anyhow::Result<()> {
-    let Request { actor, domain, command, target, id, body, .. } = request;
-    let subject = format!("cmd.main.{actor}.{domain}.{command}.{target}");
-    let mut headers = HeaderMap::new();
-    headers.insert("Nats-Msg-Id", id.to_string());
-    headers.insert("Content-Type", "application/json");
-    Ok(cluster.bus.publish_with_headers(subject, headers, body.to_string().into()).await?)
 }
 
 /// Copies a directory with everything in it.
