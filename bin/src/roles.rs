@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use echolog_nats::Bus;
@@ -12,10 +13,15 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::config::Config;
+use crate::connect::Connected;
 use crate::handler::{Handler, RateLimit};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::projector::Projector;
+
+/// How long workers may take to finish what they are at. They cannot while a server is gone; then
+/// they are left as a crash would leave them, which does no harm.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Which workers a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +69,7 @@ impl Running {
         rate_limit: RateLimit,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
-        let names = config.names()?;
-        let bus = config.bus(roles.name()).await?;
-        let database = config.database().await?;
-        database.check_migrated().await?;
+        let Connected { bus, names, database, .. } = Connected::open(config, roles.name()).await?;
         let metrics_addr = serve_metrics(config, &metrics, &bus, &database).await?;
 
         let (stop, stopped) = watch::channel(false);
@@ -124,10 +127,16 @@ impl Running {
     /// That of the first worker that fails.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let _ = self.stop.send(true);
-        while let Some(ended) = self.workers.join_next().await {
-            ended.context("a worker panicked")??;
-        }
-        Ok(())
+        let ended = async {
+            while let Some(ended) = self.workers.join_next().await {
+                ended.context("a worker panicked")??;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(GRACE, ended).await.unwrap_or_else(|_| {
+            tracing::warn!("left in the middle of its work: somebody else takes it up");
+            Ok(())
+        })
     }
 }
 

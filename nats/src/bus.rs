@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, Event, HeaderMap, jetstream};
+use async_nats::{Client, ConnectErrorKind, Event, HeaderMap, jetstream};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
@@ -53,6 +53,17 @@ pub enum BusError {
     TooOld {
         /// Its version.
         found: String,
+    },
+    /// There is no log of this tenant.
+    #[error(
+        "NATS has no tenant {0}; correct --tenant, or set it up with `echolog migrate --tenant {0}`"
+    )]
+    NoTenant(String),
+    /// A server that knows us not.
+    #[error("NATS at {url} refuses us; correct user and password in NATS_URL, or NATS_CREDS")]
+    Refused {
+        /// Without credentials.
+        url: String,
     },
     /// A request failed.
     #[error("NATS: {0}")]
@@ -114,7 +125,16 @@ impl Bus {
                 .await
                 .map_err(|error| failed(format!("{}: {error}", path.display())))?;
         }
-        let client = connect.connect(servers).await.map_err(|error| failed(error.to_string()))?;
+        let client = connect.connect(servers).await.map_err(|error| {
+            let kind = error.kind();
+            let refused =
+                [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication];
+            if refused.contains(&kind) {
+                BusError::Refused { url: shown.clone() }
+            } else {
+                failed(error.to_string())
+            }
+        })?;
 
         let found = client.server_info().version;
         if parse_version(&found).is_none_or(|version| version < MINIMUM_SERVER) {

@@ -14,7 +14,7 @@ mod subjects;
 pub use async_nats::{HeaderMap, Subject, Subscriber};
 pub use bus::{Bus, BusError, ConnectOptions, MINIMUM_SERVER};
 pub use feed::{Delivery, Feed, FeedEvent, Order, Start};
-pub use log::{Append, AppendError, EventLog, LogReader, NewRecord, Page};
+pub use log::{Append, AppendError, EventLog, LogReader, LogState, NewRecord, Page};
 pub use provision::{Provision, ProvisionOptions};
 pub use request::{Incoming, IncomingHeaders};
 pub use subjects::{CommandSubject, Names, header};

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use echolog_events::{Event, EventSubject, Meta, Partition, Recorded, StreamKey, Time, Uuid};
@@ -11,6 +13,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::bus::REQUEST_TIMEOUT;
+use crate::provision::LOG_ID;
 use crate::{Bus, BusError, Names, codec};
 
 /// The most messages that the broker takes in one atomic batch.
@@ -63,6 +66,15 @@ pub enum AppendError {
     Unknown(String),
 }
 
+/// Which log it is, and where it ends.
+#[derive(Clone, Debug)]
+pub struct LogState {
+    /// Made when the log was created, and kept with it.
+    pub id: String,
+    /// Sequence of the last event; 0 if there is none.
+    pub last_seq: u64,
+}
+
 /// The log of a tenant.
 #[derive(Clone, Debug)]
 pub struct EventLog {
@@ -82,13 +94,27 @@ impl EventLog {
     /// # Errors
     /// What the broker says.
     pub async fn head(&self) -> Result<u64, BusError> {
-        let stream = self
-            .bus
-            .jetstream
-            .get_stream(self.names.event_stream())
-            .await
-            .map_err(BusError::request)?;
-        Ok(stream.cached_info().state.last_sequence)
+        Ok(self.state().await?.last_seq)
+    }
+
+    /// Which log this is, and where it ends.
+    ///
+    /// # Errors
+    /// What the broker says; [`BusError::NoTenant`] if there is no log.
+    pub async fn state(&self) -> Result<LogState, BusError> {
+        let stream = self.bus.jetstream.get_stream(self.names.event_stream()).await;
+        let stream = stream.map_err(|error| {
+            let missing = matches!(error.kind(), GetStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
+            if missing {
+                BusError::NoTenant(self.names.tenant().to_owned())
+            } else {
+                BusError::request(error)
+            }
+        })?;
+        let info = stream.cached_info();
+        let id = info.config.metadata.get(LOG_ID).cloned().unwrap_or_default();
+        Ok(LogState { id, last_seq: info.state.last_sequence })
     }
 
     /// Appends a group and returns the sequence of its first event; the others follow it without

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PriorityPolicy};
 use async_nats::jetstream::stream::{self, RetentionPolicy, StorageType, SubjectTransform};
-use echolog_events::{PARTITIONS, Partition};
+use echolog_events::{PARTITIONS, Partition, Uuid};
 
-use crate::{Bus, BusError, Names};
+use crate::{Bus, BusError, EventLog, Names};
+
+/// Where the log keeps its identity, among the metadata of its stream.
+pub(crate) const LOG_ID: &str = "echolog-log";
 
 /// The priority group of the handlers.
 pub(crate) const OWNERS: &str = "owners";
@@ -37,7 +40,8 @@ impl Default for ProvisionOptions {
 pub struct Provision;
 
 impl Provision {
-    /// Creates the log, the stream of commands and their sixteen consumers.
+    /// Creates the log, the stream of commands and their sixteen consumers. A log that is new gets
+    /// the identity `new_log`. Returns the identity of the log.
     ///
     /// # Errors
     /// What the broker says.
@@ -45,12 +49,17 @@ impl Provision {
         bus: &Bus,
         names: &Names,
         options: &ProvisionOptions,
-    ) -> Result<(), BusError> {
+        new_log: Uuid,
+    ) -> Result<String, BusError> {
         let jetstream = &bus.jetstream;
-        jetstream
-            .create_or_update_stream(events(names, options))
-            .await
-            .map_err(BusError::request)?;
+        let log_id = match EventLog::new(bus.clone(), names.clone()).state().await {
+            Ok(state) if !state.id.is_empty() => state.id,
+            Ok(_) | Err(BusError::NoTenant(_)) => new_log.to_string(),
+            Err(error) => return Err(error),
+        };
+        let mut events = events(names, options);
+        events.metadata.insert(LOG_ID.to_owned(), log_id.clone());
+        jetstream.create_or_update_stream(events).await.map_err(BusError::request)?;
         jetstream
             .create_or_update_stream(commands(names, options))
             .await
@@ -62,7 +71,7 @@ impl Provision {
         for partition in Partition::all() {
             stream.create_consumer(owner(partition)).await.map_err(BusError::request)?;
         }
-        Ok(())
+        Ok(log_id)
     }
 }
 

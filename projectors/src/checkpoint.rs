@@ -172,6 +172,12 @@ impl Positions {
         Projection::ALL.iter().map(|it| self.lowest(*it)).min().unwrap_or_default()
     }
 
+    /// The highest sequence that any projection has.
+    #[must_use]
+    pub fn highest(&self) -> u64 {
+        Projection::ALL.iter().flat_map(|it| self.of(*it)).copied().max().unwrap_or_default()
+    }
+
     /// The sequence up to which the states that decisions read are complete.
     #[must_use]
     pub fn states(&self) -> u64 {

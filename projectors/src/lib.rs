@@ -20,6 +20,7 @@ mod lease;
 mod ledger;
 mod look;
 mod messages;
+pub mod origin;
 mod parking;
 mod projection;
 pub mod rebuild;

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use echolog::client::{Client, Request};
 use echolog::clock;
 use echolog::config::Config;
+use echolog::connect::Connected;
 use echolog::handler::RateLimit;
 use echolog::roles::{Roles, Running};
 use echolog::supervise::{
@@ -19,7 +20,7 @@ use echolog::supervise::{
 };
 use echolog_commands::{ErrorCode, Outcome, Status};
 use echolog_events::Uuid;
-use echolog_nats::{Bus, EventLog, Provision, ProvisionOptions};
+use echolog_nats::{Bus, EventLog, ProvisionOptions};
 use echolog_projectors::db::Database;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -128,9 +129,9 @@ impl Tenant {
             master_key: Some("a master key for tests, long enough".to_owned()),
         };
         let database = config.database_or_create().await?;
-        database.migrate().await?;
-        let bus = config.bus("test").await?;
-        Provision::tenant(&bus, &config.names()?, &ProvisionOptions::default()).await?;
+        let options = ProvisionOptions::default();
+        let (Connected { bus, database, .. }, _) =
+            Connected::set_up(&config, database, &options).await?;
         let client = Client::connect(bus.clone(), config.names()?).await?;
         Ok(Self { config, client, database, bus, workers: Vec::new() })
     }

@@ -8,4 +8,5 @@ mod poison;
 mod proof;
 mod queue;
 mod random;
+mod stop;
 mod zombie;

@@ -10,4 +10,5 @@ mod conversations;
 mod crash;
 mod model;
 mod projections;
+mod setup;
 mod workers;

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use echolog_nats::{EventLog, Provision, ProvisionOptions};
+use echolog_nats::{EventLog, ProvisionOptions};
 use echolog_projectors::db::Database;
 use echolog_projectors::store::Store;
 
 use super::process::{self, Usage};
 use super::worker::{Role, Worker};
 use crate::config::Config;
+use crate::connect::Connected;
 use crate::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
 };
@@ -50,10 +51,9 @@ impl Site {
             ..config.clone()
         };
         let database = config.database_or_create().await?;
-        database.migrate().await?;
-        let (bus, names) = (config.bus("bench").await?, config.names()?);
-        Provision::tenant(&bus, &names, &ProvisionOptions::default()).await?;
-        let log = EventLog::new(bus, names);
+        let options = ProvisionOptions::default();
+        let (Connected { log, database, .. }, _) =
+            Connected::set_up(&config, database, &options).await?;
         let data = data.to_owned();
         Ok(Self { config, log, database, nats, postgres, handler: None, projector: None, data })
     }

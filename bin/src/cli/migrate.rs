@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use echolog_nats::{Provision, ProvisionOptions};
+use echolog_nats::ProvisionOptions;
 
 use crate::config::Config;
+use crate::connect::Connected;
 
 /// Create the tenant's streams and bring its database up to date.
 #[derive(Debug, clap::Args)]
@@ -15,11 +16,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
-    let database = config.database().await?;
-    let applied = database.migrate().await?;
-    let bus = config.bus("migrate").await?;
     let options = ProvisionOptions { replicas: args.replicas, ..ProvisionOptions::default() };
-    Provision::tenant(&bus, &config.names()?, &options).await?;
+    let (_, applied) = Connected::set_up(&config, config.database().await?, &options).await?;
     println!("tenant {}: {applied} migrations applied, streams in place", config.tenant);
     Ok(ExitCode::SUCCESS)
 }

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use echolog_nats::EventLog;
 use echolog_projectors::Projection;
 
 use crate::cli::bar::Bar;
 use crate::config::Config;
+use crate::connect::Connected;
 use crate::projector::rebuild::{self, Rebuild};
 
 /// Build a projection anew from the log and swap it in while readers go on.
@@ -29,9 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
-    let log = EventLog::new(config.bus("replay").await?, config.names()?);
-    let database = config.database().await?;
-    database.check_migrated().await?;
+    let Connected { log, database, .. } = Connected::open(&config, "replay").await?;
     let names = match args.projection.as_str() {
         "all" => Projection::ALL.iter().map(|it| it.name().to_owned()).collect(),
         _ => vec![args.projection],

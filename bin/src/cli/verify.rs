@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::process::ExitCode;
 
-use echolog_nats::EventLog;
-
 use crate::cli::bar::Bar;
 use crate::config::Config;
+use crate::connect::Connected;
 use crate::projector::rebuild;
 
 /// Recount every counter and compare the tables with a fold of the log.
@@ -18,9 +17,7 @@ pub(super) struct Args {
 
 /// Exit code 1, and the rows that differ, if anything is off.
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
-    let log = EventLog::new(config.bus("verify").await?, config.names()?);
-    let database = config.database().await?;
-    database.check_migrated().await?;
+    let Connected { log, database, .. } = Connected::open(&config, "verify").await?;
     let bar: RefCell<Option<(String, Bar)>> = RefCell::new(None);
     let progress = |name: &str, ratio: f64| {
         let mut bar = bar.borrow_mut();

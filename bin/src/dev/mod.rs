@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use argon2::password_hash::rand_core::{OsRng, RngCore as _};
-use echolog_nats::{Provision, ProvisionOptions};
+use echolog_nats::ProvisionOptions;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::connect::Connected;
 use crate::handler::RateLimit;
 use crate::roles::{Roles, Running};
 use crate::supervise::{
@@ -64,10 +65,7 @@ impl Dev {
             ..config
         };
         let database = config.database_or_create().await?;
-        database.migrate().await?;
-        drop(database);
-        let bus = config.bus("dev").await?;
-        Provision::tenant(&bus, &config.names()?, &ProvisionOptions::default()).await?;
+        Connected::set_up(&config, database, &ProvisionOptions::default()).await?;
         let running = start_workers(&config, rate_limit).await?;
         let dev = Self { config, running, nats, postgres, data };
         dev.write_env()?;

@@ -16,11 +16,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::Context as _;
 use echolog::client::Client;
 use echolog::config::Config;
+use echolog::connect::Connected;
 use echolog::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
 };
 use echolog_events::{Body, Event, Partition, Recorded, SystemEvent};
-use echolog_nats::{Bus, EventLog, Provision, ProvisionOptions};
+use echolog_nats::{Bus, EventLog, ProvisionOptions};
 use echolog_projectors::db::Database;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -88,9 +89,9 @@ impl Cluster {
             master_key: Some("a master key for tests, long enough".to_owned()),
         };
         let database = config.database_or_create().await?;
-        database.migrate().await?;
-        let bus = config.bus("test").await?;
-        Provision::tenant(&bus, &config.names()?, &ProvisionOptions::default()).await?;
+        let options = ProvisionOptions::default();
+        let (Connected { bus, database, .. }, _) =
+            Connected::set_up(&config, database, &options).await?;
         let nats_port = Arc::new(AtomicU16::new(nats.port()));
         Ok(Self {
             workers: Vec::new(),

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use echolog::config::Config;
 use echolog::supervise::Supervised;
 use futures::FutureExt as _;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::Command;
+use tokio::time::{Instant, timeout};
 
 use super::{Frozen, Link, Proxy, through};
 
@@ -104,6 +107,18 @@ impl Worker {
             process.kill().await?;
         }
         Ok(())
+    }
+
+    /// Tells the process to stop; returns how long it took.
+    ///
+    /// # Errors
+    /// It does not run, or goes on for more than half a minute.
+    pub async fn terminate(&mut self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        let mut process = self.process.take().context("it does not run")?;
+        kill(Pid::from_raw(process.pid().try_into()?), Signal::SIGTERM)?;
+        timeout(Duration::from_secs(30), process.ended_by_itself()).await?;
+        Ok(begun.elapsed())
     }
 
     /// Stops the process in its tracks.
