@@ -12,6 +12,7 @@ use sha2::Sha256;
 
 /// Where things are; every subcommand takes these.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Where things are")]
 pub struct Config {
     /// The tenant.
     #[arg(long, default_value = "main", global = true)]

@@ -15,7 +15,7 @@ pub(crate) fn active_user<'w>(
 ) -> Result<&'w User, Rejection> {
     let user = world
         .user(context.user()?)
-        .ok_or_else(|| Rejection::unauthenticated("There is no such user."))?;
+        .ok_or_else(|| Rejection::unauthenticated("The actor is no registered user."))?;
     match user.status {
         AccountStatus::Active => Ok(user),
         AccountStatus::Pending => {

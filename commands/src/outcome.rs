@@ -91,7 +91,7 @@ pub struct CommandError {
 pub enum ErrorCode {
     /// Shape or value; `field` names it.
     Invalid,
-    /// Nobody is logged in.
+    /// The actor is nobody that we know, or not logged in.
     Unauthenticated,
     /// Not yours to do.
     Forbidden,
@@ -117,7 +117,7 @@ impl ErrorCode {
     /// Every code with what it means, for the reference.
     pub const ALL: [(Self, &'static str); 11] = [
         (Self::Invalid, "The shape or a value is wrong; `field` names it."),
-        (Self::Unauthenticated, "Nobody is logged in."),
+        (Self::Unauthenticated, "The actor is nobody that we know, or not logged in."),
         (Self::Forbidden, "The actor may not do this."),
         (Self::NotFound, "There is no such thing."),
         (

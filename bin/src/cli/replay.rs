@@ -36,8 +36,11 @@ pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> 
     };
     for name in names {
         if args.rollback {
-            rebuild::rollback(&log, &database, &name).await?;
-            println!("{name}: the tables before the last replay are live again");
+            if rebuild::rollback(&log, &database, &name).await? {
+                println!("{name}: the tables before the last replay are live again");
+            } else {
+                println!("{name}: nothing to take back: no replay, or it was taken back already");
+            }
             continue;
         }
         let options = Rebuild { force: args.force, max_lag: Some(args.max_lag) };

@@ -15,7 +15,7 @@ use crate::config::Config;
 /// Send a command and wait for its outcome.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    ID=$(uuidgen); echolog send auth register_user --actor anon-me --json '{\"username\":\"ada\"}'\n  \
+    echolog send auth register_user --actor anon-me --json '{\"username\":\"ada\"}'\n  \
     echolog send messages send_message --actor $ADA --target $CONVERSATION --json \
     '{\"message_id\":\"…\",\"content\":\"Hello\"}'\n\n\
     A retry with the same --id has no second effect and gets the same outcome.")]

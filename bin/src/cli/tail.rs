@@ -3,7 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use echolog_events::{Body, Recorded};
+use anyhow::ensure;
+use echolog_events::{Body, EVENT_TYPES, Recorded};
 use echolog_nats::EventLog;
 use serde_json::{Value, json};
 
@@ -27,6 +28,10 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(wanted) = &args.event_type {
+        let known = EVENT_TYPES.iter().any(|it| is(it.name, wanted));
+        ensure!(known, "there are no events of type `{wanted}`; `echolog describe` lists them");
+    }
     let log = EventLog::new(config.bus("tail").await?, config.names()?);
     let head = log.head().await?;
     let from = args.from.unwrap_or(head + 1);
@@ -55,10 +60,13 @@ impl Args {
     fn wants(&self, event: &Recorded) -> bool {
         let name = name(event);
         self.id.as_ref().is_none_or(|id| event.key.id == *id)
-            && self.event_type.as_ref().is_none_or(|wanted| {
-                name == wanted || name.split('.').next() == Some(wanted.as_str())
-            })
+            && self.event_type.as_ref().is_none_or(|wanted| is(name, wanted))
     }
+}
+
+/// Whether an event's name is of a type or domain.
+fn is(name: &str, wanted: &str) -> bool {
+    name == wanted || name.split('.').next() == Some(wanted)
 }
 
 fn name(event: &Recorded) -> &str {

@@ -1,6 +1,7 @@
 //! The guided tour: people talk, and Echolog shows what became of it.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -11,6 +12,7 @@ use echolog_projectors::TextTable;
 use echolog_projectors::db::Database;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::Dev;
 use crate::client::{Client, Request};
@@ -73,8 +75,17 @@ pub(super) async fn play(dev: &Dev) -> anyhow::Result<()> {
     tour.summary().await
 }
 
+/// To this width on a terminal, where some characters take two places and some none.
+fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
 fn say(text: &str) {
-    println!("\n\x1b[1m▸ {text}\x1b[0m");
+    if std::io::stdout().is_terminal() {
+        println!("\n\x1b[1m▸ {text}\x1b[0m");
+    } else {
+        println!("\n▸ {text}");
+    }
 }
 
 impl Tour<'_> {
@@ -318,8 +329,11 @@ impl Tour<'_> {
             "The audit trail of one message: who changed what, by which command, at which place in the log:",
         );
         self.table(&format!(
-            "SELECT event_seq AS seq, table_name AS table, operation, array_to_string(changed_fields, ' ') AS changed, old_data->>'content' AS old, new_data->>'content' AS new
-             FROM audit.record_changes WHERE record_id = '{message}' ORDER BY event_seq"
+            "SELECT c.event_seq AS seq, p.display_name AS actor, right(c.command_id::text, 12) AS command,
+                 c.table_name || ' ' || c.operation AS change, array_to_string(c.changed_fields, ' ') AS changed,
+                 c.old_data->>'content' AS old, c.new_data->>'content' AS new
+             FROM audit.record_changes AS c LEFT JOIN users.profiles AS p ON p.user_id::text = c.actor
+             WHERE c.record_id = '{message}' ORDER BY c.event_seq"
         )).await
     }
 
@@ -328,12 +342,12 @@ impl Tour<'_> {
         let header: Vec<String> = columns;
         let width = |index: usize| {
             let cells = rows.iter().filter_map(|row| row.get(index));
-            cells.chain(header.get(index)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+            cells.chain(header.get(index)).map(|cell| cell.width()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..header.len()).map(width).collect();
         for row in std::iter::once(&header).chain(&rows) {
             let cells: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+                row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width)).collect();
             println!("  {}", cells.join("  ").trim_end());
         }
         ensure!(!rows.is_empty(), "nothing to show: {sql}");

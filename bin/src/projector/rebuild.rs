@@ -7,7 +7,9 @@ use anyhow::{Context as _, bail};
 use echolog_nats::{BusError, EventLog, LogReader};
 use echolog_projectors::Projection;
 use echolog_projectors::db::Database;
-use echolog_projectors::rebuild::{Comparison, EventSource, Page, Progress, Rebuild as Builder};
+use echolog_projectors::rebuild::{
+    Comparison, EventSource, Page, Progress, Rebuild as Builder, RebuildError,
+};
 use echolog_projectors::store::{Store, StoreError};
 use echolog_projectors::verify::{self, Finding};
 
@@ -59,15 +61,19 @@ pub async fn run(
     Ok(report)
 }
 
-/// Puts the tables back that the last rebuild replaced, after they have caught up.
+/// Puts the tables back that the last rebuild replaced, after they have caught up. Returns whether
+/// there were any.
 ///
 /// # Errors
-/// No such tables; servers that do not answer.
-pub async fn rollback(log: &EventLog, database: &Database, name: &str) -> anyhow::Result<()> {
+/// Servers that do not answer.
+pub async fn rollback(log: &EventLog, database: &Database, name: &str) -> anyhow::Result<bool> {
     let projection = find(name)?;
     let mut source = Source::new(log, database, projection, None).await?;
-    Builder::new(database, projection).rollback(&mut source).await?;
-    Ok(())
+    match Builder::new(database, projection).rollback(&mut source).await {
+        Ok(_) => Ok(true),
+        Err(RebuildError::Missing(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Recounts every counter, looks for dangling references, and compares the tables of one or of all

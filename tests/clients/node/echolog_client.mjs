@@ -15,6 +15,8 @@ export function uuid7() {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
+const UUID7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
 const encodings = {
   "application/msgpack": { encode, decode },
   "application/json": {
@@ -47,6 +49,8 @@ export class Echolog {
   }
 
   #headers(id, extra = {}) {
+    // Without a good id there is no subject to wait for the outcome on: better to say so at once.
+    if (!UUID7.test(id)) throw new TypeError(`${id} is no UUIDv7 in lower-case, hyphenated text`);
     const headers = natsHeaders();
     headers.set("Nats-Msg-Id", id);
     headers.set("Content-Type", this.contentType);

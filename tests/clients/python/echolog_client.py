@@ -21,6 +21,14 @@ def uuid7() -> str:
     return str(uuid.UUID(bytes=bytes(value)))
 
 
+def checked(command_id: str) -> str:
+    """Without a good id there is no subject to wait for the outcome on: better to say so at once."""
+    value = uuid.UUID(command_id)
+    if value.version != 7 or str(value) != command_id:
+        raise ValueError(f"{command_id} is no UUIDv7 in lower-case, hyphenated text")
+    return command_id
+
+
 ENCODINGS = {
     "application/msgpack": (msgpack.packb, msgpack.unpackb),
     "application/json": (lambda body: json.dumps(body).encode(), json.loads),
@@ -51,7 +59,7 @@ class Echolog:
 
     async def send(self, actor, command, target, body, command_id=None, attempts=5, headers=None):
         """Sends a command until there is an outcome; every attempt has the same id."""
-        command_id = command_id or uuid7()
+        command_id = checked(command_id or uuid7())
         subject = f"cmd.{self.tenant}.{actor}.{command}.{target}"
         headers = {"Nats-Msg-Id": command_id, "Content-Type": self.content_type, **(headers or {})}
         for _ in range(attempts):
@@ -66,7 +74,7 @@ class Echolog:
     async def ask(self, actor, command, target, body, command_id=None):
         """Sends a command that carries a secret: by request, so that it never rests anywhere."""
         subject = f"req.{self.tenant}.{actor}.{command}.{target}"
-        headers = {"Nats-Msg-Id": command_id or uuid7(), "Content-Type": self.content_type}
+        headers = {"Nats-Msg-Id": checked(command_id or uuid7()), "Content-Type": self.content_type}
         answer = await self.connection.request(subject, self.encode(body), timeout=15, headers=headers)
         return self.decode(answer.data)
 
