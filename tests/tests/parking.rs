@@ -168,6 +168,7 @@ struct Poison {
     what: &'static str,
     event_type: &'static str,
     schema: &'static str,
+    time: &'static str,
     payload: Vec<u8>,
     /// The projections that cannot take it.
     parked: &'static [&'static str],
@@ -200,8 +201,10 @@ fn encode(sent: MessageSent) -> Vec<u8> {
 
 /// Everything wrong that comes to mind, for a conversation and one of its members.
 fn poisons(group: Uuid, member: Uuid) -> Vec<Poison> {
-    let poison =
-        |what, payload| Poison { what, event_type: SENT, schema: "1", payload, parked: BOTH };
+    let poison = |what, payload| {
+        let (event_type, schema, time) = (SENT, "1", "2026-01-01T00:00:00Z");
+        Poison { what, event_type, schema, time, payload, parked: BOTH }
+    };
     let good = || encode(sent(group, member, "forged"));
     let mut deep = json!(1);
     for _ in 0..1000 {
@@ -234,6 +237,19 @@ fn poisons(group: Uuid, member: Uuid) -> Vec<Poison> {
         },
         Poison { schema: "2", ..poison("a newer shape", good()) },
         Poison { schema: "one", ..poison("no number", good()) },
+        Poison {
+            time: "0000-01-01T00:00:00Z",
+            parked: &["audit"],
+            ..poison(
+                "a year that no calendar of PostgreSQL has",
+                encode(sent(group, member, "old")),
+            )
+        },
+        Poison {
+            time: "9999-12-31T23:59:59Z",
+            parked: &[],
+            ..poison("the end of time", encode(sent(group, member, "new")))
+        },
         Poison {
             event_type: edited.event_type().name,
             parked: &["messages"],
@@ -280,7 +296,11 @@ fn poison_in_the_log_stops_its_own_key_alone() {
             let group = t.group(&[ada]).await?;
             t.say(group, ada, "before").await?;
             let poison = poisons(group, ada).remove(index);
-            let headers = [("ce-type", poison.event_type), ("ce-schema", poison.schema)];
+            let headers = [
+                ("ce-type", poison.event_type),
+                ("ce-schema", poison.schema),
+                ("ce-time", poison.time),
+            ];
             write(&t, subject(&t, Stream::Message, group), &headers, poison.payload).await?;
             groups.insert(group, (poison.what, poison.parked));
         }
