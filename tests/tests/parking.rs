@@ -406,7 +406,7 @@ fn what_only_some_projections_can_take_is_named() {
         let t = Tenant::start().await?;
         let ada = t.user("ada").await?;
         let eve = clock::new_id();
-        // Longer than any index of PostgreSQL takes.
+        // Longer than the column of a name is.
         let name: String = (0..500).map(|_| clock::new_id().simple().to_string()).collect();
         let body = json!({
             "user_id": eve, "username": name, "email": null, "phone_number": null,
