@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use echolog_nats::EventLog;
 use echolog_projectors::Projection;
 use echolog_projectors::db::Database;
 use echolog_projectors::parked::{self, ParkedError, ParkedKey, Retried, Skip, Skipped};
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::config::Config;
+use crate::connect::Connected;
 use crate::projector::parked::Events;
 use crate::projector::rebuild::find;
 
@@ -86,10 +86,11 @@ enum Command {
 
 /// Exit code 1 if something could not be applied.
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
-    let database = config.database().await?;
-    database.check_migrated().await?;
     match args.command {
         Command::List { projection, json, skipped } => {
+            // It needs PostgreSQL alone.
+            let database = config.database().await?;
+            database.check_migrated().await?;
             let projection = projection.as_deref().map(find).transpose()?;
             let wanted = |it: Projection| projection.is_none_or(|wanted| wanted == it);
             if skipped {
@@ -105,22 +106,20 @@ pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> 
         }
         Command::Retry { projection, key, all: _ } => {
             let projection = projection.as_deref().map(find).transpose()?;
-            let events = events(&config).await?;
+            let Connected { log, database, .. } = Connected::open(&config, "parked").await?;
+            let events = Events(log);
             retry(&database, &events, projection, key.as_deref()).await
         }
         Command::Skip { projection, key, seq, reason, by } => {
             let projection = find(&projection)?;
             let skip = Skip { seq, reason, by, at: clock::now() };
-            let events = events(&config).await?;
+            let Connected { log, database, .. } = Connected::open(&config, "parked").await?;
+            let events = Events(log);
             let retried = parked::skip(&database, projection, &key, &skip, &events).await?;
             println!("{} {key}: event {seq} is given up", projection.name());
             Ok(exit_code(report(projection, &key, &retried)))
         }
     }
-}
-
-async fn events(config: &Config) -> anyhow::Result<Events> {
-    Ok(Events(EventLog::new(config.bus("parked").await?, config.names()?)))
 }
 
 /// Tries the keys again that are asked for: one by one, each in its own transaction.
