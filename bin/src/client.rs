@@ -20,7 +20,7 @@ use crate::retry::Retry;
 const AGAIN_AFTER: Duration = Duration::from_secs(3);
 
 /// A command to send.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// Who sends it: a user's id, `anon-…` or `svc-…`.
     pub actor: String,
@@ -40,6 +40,14 @@ pub struct Request {
     pub await_projected: bool,
     /// The version that the target must have.
     pub expected_version: Option<u64>,
+}
+
+/// Without the fields: there may be a secret among them.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { actor, domain, command, target, id, .. } = self;
+        write!(f, "{domain}.{command} {id} on {target} by {actor}")
+    }
 }
 
 impl Request {

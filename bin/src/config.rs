@@ -11,7 +11,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 /// Where things are; every subcommand takes these.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Where things are")]
 pub struct Config {
     /// The tenant.
@@ -47,6 +47,16 @@ pub struct Config {
     /// The key that the tenant's keys are derived from: at least 32 characters, kept for ever.
     #[arg(long, env = "ECHOLOG_MASTER_KEY", hide_env_values = true, global = true)]
     pub master_key: Option<String>,
+}
+
+/// Without what must not be in a log line: addresses carry credentials.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("tenant", &self.tenant)
+            .field("metrics_addr", &self.metrics_addr)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -117,5 +127,42 @@ impl Config {
         key.update(b"claims\0");
         key.update(self.tenant.as_bytes());
         Ok(Settings { claim_key: key.finalize().into_bytes().to_vec(), ..Settings::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let secret = "a-marked-secret-of-at-least-32-characters";
+        let nats_url = format!("nats://echolog:{secret}@127.0.0.1:4222");
+        let database_url = format!("postgres://echolog:{secret}@127.0.0.1/echolog");
+        let config = Cli::parse_from([
+            "echolog",
+            "--nats-url",
+            &nats_url,
+            "--database-url",
+            &database_url,
+            "--master-key",
+            secret,
+        ])
+        .config;
+        let options = config.database_options().expect("an address");
+        let settings: Settings = config.settings().expect("a key");
+        let connect = ConnectOptions { url: nats_url, credentials: None, name: "test".to_owned() };
+        let shown = format!("{config:?} {options:?} {connect:?} {settings:?}");
+        assert!(!shown.contains(secret), "{shown}");
+        assert!(!shown.contains(&format!("{:?}", settings.claim_key)), "{shown}");
+        assert!(shown.contains("127.0.0.1:4222"), "what is no secret is shown: {shown}");
     }
 }

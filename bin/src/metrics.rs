@@ -51,6 +51,8 @@ pub struct ProjectorMetrics {
     pub batch_events: prometheus::HistogramVec,
     /// Keys that are set aside because of an event that cannot be applied.
     pub parked_keys: GaugeVec,
+    /// Events that wait under these keys.
+    pub parked_events: GaugeVec,
     /// How far a rebuild is.
     pub replay_progress: GaugeVec,
 }
@@ -136,6 +138,11 @@ impl Metrics {
                 "Keys that a projection has set aside because of an event that it cannot apply.",
                 &["projection"],
             )?,
+            parked_events: declare.gauges(
+                "parked_events",
+                "Events that wait under keys that a projection has set aside.",
+                &["projection"],
+            )?,
             replay_progress: declare.gauges(
                 "replay_progress_ratio",
                 "How far a rebuild is, from 0 to 1.",
@@ -160,7 +167,12 @@ impl Metrics {
         let _ = handler.commands.with_label_values(&["", "", "", ""]);
         let _ = handler.events_appended.with_label_values(&[""]);
         let _ = projector.lag_events.with_label_values(&["", ""]);
-        for gauge in [&projector.lag_seconds, &projector.parked_keys, &projector.replay_progress] {
+        for gauge in [
+            &projector.lag_seconds,
+            &projector.parked_keys,
+            &projector.parked_events,
+            &projector.replay_progress,
+        ] {
             let _ = gauge.with_label_values(&[""]);
         }
         let _ = projector.events.with_label_values(&[""]);

@@ -1,6 +1,6 @@
 //! The list of all commands.
 
-use echolog_events::Stream;
+use echolog_events::{PasswordHash, Stream};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -189,7 +189,7 @@ impl Command {
     /// Puts in what a password was hashed to.
     pub fn set_password_hash(&mut self, hash: String) {
         if let Self::RegisterUser(command) = self {
-            command.password_hash = Some(hash);
+            command.password_hash = Some(PasswordHash::new(hash));
         }
     }
 }

@@ -26,8 +26,8 @@ pub struct UserRegistered {
     pub email: Option<String>,
     /// E.164, with the plus sign.
     pub phone_number: Option<String>,
-    /// A PHC string of Argon2id. `None`: the account has no password.
-    pub password_hash: Option<String>,
+    /// `None`: the account has no password.
+    pub password_hash: Option<PasswordHash>,
     /// What others see; never empty.
     pub display_name: String,
     /// How the account is used.
@@ -36,6 +36,30 @@ pub struct UserRegistered {
     pub role: UserRole,
     /// `active`, or `pending` where the configuration demands a verified contact.
     pub account_status: AccountStatus,
+}
+
+/// A PHC string of Argon2id. It is no secret, but nothing for a log line either.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// A hash.
+    pub fn new(hash: impl Into<String>) -> Self {
+        Self(hash.into())
+    }
+
+    /// The hash, to compare with or to store.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
 }
 
 /// A unique value was taken.
@@ -126,4 +150,16 @@ pub enum AccountStatus {
     Deleted,
     /// Waits for a verified contact.
     Pending,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_not_shown() {
+        let hash = PasswordHash::new("$argon2id$marked");
+        assert_eq!(format!("{:?}", Some(&hash)), "Some(PasswordHash(…))");
+        assert_eq!(serde_json::to_string(&hash).expect("a text"), r#""$argon2id$marked""#);
+    }
 }

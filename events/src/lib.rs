@@ -15,8 +15,8 @@ pub mod upcast;
 mod users;
 
 pub use auth::{
-    AccountStatus, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased, UserRegistered,
-    UserRole, UserType,
+    AccountStatus, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased, PasswordHash,
+    UserRegistered, UserRole, UserType,
 };
 pub use envelope::{Body, CommandKey, CommandPosition, Meta, Recorded, Unreadable, header};
 pub use ids::{PARTITIONS, Partition, event_id, partition_of};

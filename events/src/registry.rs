@@ -117,6 +117,25 @@ registry! {
     System(SystemEvent::AttemptRecorded) = "system.attempt_recorded" at 1,
 }
 
+impl Event {
+    /// Whether this is its stream: what an event says is about the thing that its stream is named
+    /// after.
+    #[must_use]
+    pub fn belongs_to(&self, key: &StreamKey) -> bool {
+        match self {
+            Self::Auth(AuthEvent::UserRegistered(e)) => key.is(Stream::User, e.user_id),
+            Self::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_)) => {
+                key.stream == Stream::Claim
+            }
+            Self::Users(UsersEvent::ProfileUpdated(e)) => key.is(Stream::User, e.user_id),
+            Self::Users(UsersEvent::UserBlocked(e)) => key.is(Stream::Block, e.user_id),
+            Self::Users(UsersEvent::UserUnblocked(e)) => key.is(Stream::Block, e.user_id),
+            Self::Messages(e) => key.is(e.stream_kind(), e.conversation_id()),
+            Self::System(_) => key.stream == Stream::Owner,
+        }
+    }
+}
+
 impl MessagesEvent {
     /// The conversation that it happened in.
     #[must_use]
@@ -139,10 +158,15 @@ impl MessagesEvent {
         }
     }
 
-    /// The stream that it belongs to: hot facts apart from rules and members.
+    /// The stream that it belongs to.
     #[must_use]
     pub fn stream(&self) -> StreamKey {
-        let stream = match self {
+        StreamKey::of(self.stream_kind(), self.conversation_id())
+    }
+
+    /// The kind of stream that it belongs to: hot facts apart from rules and members.
+    fn stream_kind(&self) -> Stream {
+        match self {
             Self::ConversationCreated(_)
             | Self::ConversationUpdated(_)
             | Self::ConversationOwnershipTransferred(_)
@@ -159,10 +183,13 @@ impl MessagesEvent {
             | Self::MessageUnpinned(_)
             | Self::MessageDelivered(_)
             | Self::ConversationRead(_) => Stream::Message,
-        };
-        StreamKey::of(stream, self.conversation_id())
+        }
     }
 }
+
+/// How deep a payload may be nested. Commands are far flatter; a payload that was written by hand
+/// must not use a thread's stack up.
+const MAX_DEPTH: usize = 64;
 
 fn encode<T: Serialize>(payload: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
@@ -175,7 +202,9 @@ fn encode<T: Serialize>(payload: &T) -> Vec<u8> {
 }
 
 fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T, rmp_serde::decode::Error> {
-    T::deserialize(&mut rmp_serde::Deserializer::new(payload).with_human_readable())
+    let mut deserializer = rmp_serde::Deserializer::new(payload).with_human_readable();
+    deserializer.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut deserializer)
 }
 
 fn json<T: Serialize>(payload: &T) -> serde_json::Value {

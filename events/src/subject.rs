@@ -61,6 +61,12 @@ impl StreamKey {
     pub fn of(stream: Stream, id: Uuid) -> Self {
         Self { stream, id: id.to_string() }
     }
+
+    /// Whether it is the stream of this kind for a thing with a UUID.
+    pub(crate) fn is(&self, stream: Stream, id: Uuid) -> bool {
+        let mut buffer = Uuid::encode_buffer();
+        self.stream == stream && self.id == *id.hyphenated().encode_lower(&mut buffer)
+    }
 }
 
 /// A parsed event subject, `evt.{tenant}.{stream}.{partition}.{id}`.
@@ -78,6 +84,9 @@ impl EventSubject {
     /// The id in the subject of every owner stream.
     pub const EPOCH: &str = "epoch";
 
+    /// The most characters of an id.
+    const MAX_ID: usize = 128;
+
     /// The subject of a stream; its partition is that of its id.
     #[must_use]
     pub fn new(tenant: &str, key: StreamKey) -> Self {
@@ -89,6 +98,24 @@ impl EventSubject {
     pub fn owner(tenant: &str, partition: Partition) -> Self {
         let key = StreamKey { stream: Stream::Owner, id: Self::EPOCH.to_owned() };
         Self { tenant: tenant.to_owned(), partition, key }
+    }
+
+    /// Whether its partition is the one that its id belongs to; owner streams are in each of them.
+    #[must_use]
+    pub fn is_in_its_partition(&self) -> bool {
+        match self.key.stream {
+            Stream::Owner => self.key.id == Self::EPOCH,
+            Stream::User
+            | Stream::Block
+            | Stream::Conversation
+            | Stream::Message
+            | Stream::Claim => self.partition == partition_of(&self.key.id),
+        }
+    }
+
+    fn is_id(token: &str) -> bool {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        (1..=Self::MAX_ID).contains(&token.len()) && token.bytes().all(allowed)
     }
 }
 
@@ -115,12 +142,13 @@ impl std::str::FromStr for EventSubject {
             }
             let tenant = tokens.next()?.to_owned();
             let stream = Stream::parse(tokens.next()?)?;
-            let partition = Partition::new(tokens.next()?.parse().ok()?)?;
+            let digits = tokens.next()?;
+            let partition = Partition::new(digits.parse().ok()?)?;
             let id = tokens.next()?.to_owned();
-            if tokens.next().is_some() {
-                return None;
-            }
-            Some(Self { tenant, partition, key: StreamKey { stream, id } })
+            // One spelling only: another one would be another subject for the same stream.
+            let two_digits = digits.len() == 2 && digits.bytes().all(|it| it.is_ascii_digit());
+            let sound = two_digits && Self::is_id(&id) && tokens.next().is_none();
+            sound.then_some(Self { tenant, partition, key: StreamKey { stream, id } })
         };
         parse().ok_or_else(|| InvalidSubject(subject.to_owned()))
     }
@@ -137,6 +165,31 @@ mod tests {
         let owner = EventSubject::owner("main", Partition::new(3).expect("there are sixteen"));
         assert_eq!(owner.to_string(), "evt.main.owner.03.epoch");
         assert_eq!(owner.to_string().parse(), Ok(owner));
-        assert!("evt.main.owner.16.epoch".parse::<EventSubject>().is_err());
+    }
+
+    #[test]
+    fn a_subject_has_one_spelling() {
+        let long = format!("evt.main.user.03.{}", "a".repeat(129));
+        for wrong in [
+            "evt.main.owner.16.epoch",
+            "evt.main.owner.3.epoch",
+            "evt.main.owner.+3.epoch",
+            "evt.main.dream.03.a",
+            "evt.main.user.03.a.b",
+            "evt.main.user.03.\u{e4}",
+            "cmd.main.user.03.a",
+            &long,
+        ] {
+            assert!(wrong.parse::<EventSubject>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_id_has_one_partition() {
+        let subject = EventSubject::new("main", StreamKey::of(Stream::User, Uuid::from_u128(1)));
+        assert!(subject.is_in_its_partition());
+        let other = Partition::all().find(|it| *it != subject.partition).expect("sixteen");
+        assert!(!EventSubject { partition: other, ..subject }.is_in_its_partition());
+        assert!(EventSubject::owner("main", other).is_in_its_partition());
     }
 }

@@ -28,7 +28,7 @@ fn samples() -> Vec<Event> {
             username: text("Ada"),
             email: text("ada@example.org"),
             phone_number: text("+442071838750"),
-            password_hash: text("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"),
+            password_hash: Some(PasswordHash::new("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA")),
             display_name: "Ada Lovelace".to_owned(),
             user_type: UserType::Mobile,
             role: UserRole::User,

@@ -16,7 +16,7 @@ pub const MINIMUM_SERVER: (u64, u64, u64) = (2, 15, 1);
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to reach NATS.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConnectOptions {
     /// One or more addresses, comma separated, with credentials where needed.
     pub url: String,
@@ -24,6 +24,15 @@ pub struct ConnectOptions {
     pub credentials: Option<std::path::PathBuf>,
     /// The name that the server shows.
     pub name: String,
+}
+
+impl std::fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("url", &redact(&self.url))
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A connection to NATS, cheap to clone.

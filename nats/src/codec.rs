@@ -45,7 +45,7 @@ pub(crate) fn recorded(
     };
     let name = get(header::TYPE).unwrap_or_default();
     let body = match get(header::SCHEMA).and_then(|schema| schema.parse().ok()) {
-        Some(schema) => Event::decode(name, schema, payload),
+        Some(schema) => placed(Event::decode(name, schema, payload), &subject),
         None => Body::Unreadable(Unreadable {
             name: name.to_owned(),
             reason: format!("no readable `{}` header", header::SCHEMA),
@@ -67,4 +67,49 @@ pub(crate) fn recorded(
         position: get(header::POSITION).and_then(|position| position.parse().ok()),
     };
     Some(Recorded { seq, partition: subject.partition, key: subject.key, meta, body })
+}
+
+/// What an event says, if it stands where such an event belongs. Whoever folds a stream relies on
+/// that: each partition and each id is folded apart from all others.
+fn placed(body: Body, subject: &EventSubject) -> Body {
+    let Body::Known(event) = &body else { return body };
+    let reason = if !subject.is_in_its_partition() {
+        format!("it stands in partition {}, where its id does not belong", subject.partition)
+    } else if !event.belongs_to(&subject.key) {
+        format!("it is not about {} {}", subject.key.stream.name(), subject.key.id)
+    } else {
+        return body;
+    };
+    Body::Unreadable(Unreadable { name: event.event_type().name.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use echolog_events::{
+        Partition, PositionRecorded, Stream, StreamKey, SystemEvent, UserUnblocked, UsersEvent,
+    };
+
+    use super::*;
+
+    fn unblocked(user: u128) -> Event {
+        let (user_id, blocked_user_id) = (Uuid::from_u128(user), Uuid::from_u128(2));
+        Event::Users(UsersEvent::UserUnblocked(UserUnblocked { user_id, blocked_user_id }))
+    }
+
+    fn is_read(subject: &EventSubject, event: &Event) -> bool {
+        matches!(placed(Body::Known(event.clone()), subject), Body::Known(_))
+    }
+
+    #[test]
+    fn an_event_is_read_only_where_it_belongs() {
+        let subject = |stream| EventSubject::new("t", StreamKey::of(stream, Uuid::from_u128(1)));
+        assert!(is_read(&subject(Stream::Block), &unblocked(1)));
+        assert!(!is_read(&subject(Stream::Block), &unblocked(3)), "of somebody else");
+        assert!(!is_read(&subject(Stream::User), &unblocked(1)), "another stream");
+        let here = subject(Stream::Block);
+        let other = Partition::all().find(|it| *it != here.partition).expect("sixteen");
+        assert!(!is_read(&EventSubject { partition: other, ..here }, &unblocked(1)));
+        let position = Event::System(SystemEvent::PositionRecorded(PositionRecorded {}));
+        assert!(is_read(&EventSubject::owner("t", other), &position));
+    }
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use echolog_events::{Event, EventSubject, Meta, Partition, Recorded, StreamKey, Time, Uuid};
@@ -216,26 +218,21 @@ impl EventLog {
             .await
             .map_err(BusError::request)?;
         // Not a direct get: a follower may lag, and this answer decides who may write.
-        match stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => {
-                let stored = time(message.time.unix_timestamp_nanos());
-                let event = codec::recorded(
-                    &message.subject,
-                    Some(&message.headers),
-                    &message.payload,
-                    message.sequence,
-                    stored,
-                );
-                Ok(event)
-            }
-            Err(error)
-                if error.kind()
-                    == async_nats::jetstream::stream::LastRawMessageErrorKind::NoMessageFound =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(BusError::request(error)),
-        }
+        found(stream.get_last_raw_message_by_subject(&subject).await)
+    }
+
+    /// The event with this sequence; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn event(&self, seq: u64) -> Result<Option<Recorded>, BusError> {
+        let stream = self
+            .bus
+            .jetstream
+            .get_stream_no_info(self.names.event_stream())
+            .await
+            .map_err(BusError::request)?;
+        found(stream.get_raw_message(seq).await)
     }
 
     /// Reads the log in order from this sequence on, to its end and beyond.
@@ -244,6 +241,19 @@ impl EventLog {
     /// What the broker says.
     pub async fn read_from(&self, seq: u64) -> Result<LogReader, BusError> {
         LogReader::open(self.clone(), seq.max(1)).await
+    }
+}
+
+/// A stored message that was asked for, as an event.
+fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Recorded>, BusError> {
+    match answer {
+        Ok(message) => {
+            let StreamMessage { subject, headers, payload, sequence, .. } = &message;
+            let stored = time(message.time.unix_timestamp_nanos());
+            Ok(codec::recorded(subject, Some(headers), payload, *sequence, stored))
+        }
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(BusError::request(error)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Projection `auth`: accounts.
 
 use echolog_events::{
-    AccountStatus, AuthEvent, Body, Event, Meta, Recorded, UserRegistered, UserRole, UserType,
+    AccountStatus, AuthEvent, Body, Event, Meta, PasswordHash, Recorded, UserRegistered, UserRole,
+    UserType,
 };
 use sqlx::PgConnection;
 
@@ -59,7 +60,7 @@ fn user(meta: &Meta, event: &UserRegistered, users: &mut Rows) {
         &event.email.as_deref(),
         &event.phone_number.as_deref(),
         &event.username.as_deref(),
-        &event.password_hash.as_deref(),
+        &event.password_hash.as_ref().map(PasswordHash::expose),
         &password_changed_at,
         &role(event.role),
         &user_type(event.user_type),

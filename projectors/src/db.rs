@@ -1,6 +1,7 @@
 //! Connections to a tenant's database, and its migrations.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ const PROJECTOR: [(&str, &str); 7] = [
 ];
 
 /// Where a database is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DatabaseOptions {
     /// `postgres://user:password@host:port/database`.
     pub url: String,
@@ -43,6 +44,16 @@ pub struct DatabaseOptions {
     pub max_connections: u32,
     /// How long to wait for a connection.
     pub connect_timeout: Duration,
+}
+
+/// Without the address, which carries a password.
+impl fmt::Debug for DatabaseOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseOptions")
+            .field("max_connections", &self.max_connections)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a database cannot be used, and what to do about it.
@@ -106,10 +117,16 @@ pub enum DatabaseError {
 }
 
 /// A tenant's database.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Database {
     pool: PgPool,
     options: PgConnectOptions,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("address", &address(&self.options)).finish_non_exhaustive()
+    }
 }
 
 impl Database {

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
-const LOAD: &str = "SELECT s.stream, s.id, s.state
+const LOAD: &str = "SELECT s.stream, s.id, s.state, s.seq
     FROM unnest($1::text[], $2::text[]) AS d (stream, id)
     JOIN {schema}.deciders AS s USING (stream, id)";
 
@@ -29,16 +29,25 @@ pub(crate) struct Deciders {
 #[derive(Debug, Default)]
 struct States {
     states: HashMap<(Stream, String), (State, u64)>,
-    owners: HashMap<String, (Owner, u64)>,
+    owners: HashMap<String, Ownership>,
+}
+
+/// The ownership of a partition, as of the last event that changed it.
+#[derive(Debug, Default)]
+struct Ownership {
+    owner: Owner,
+    seq: u64,
+    changed: bool,
 }
 
 impl States {
     /// Lets an event change the ownership of its partition. It carries the owner's position even
-    /// if its content is set aside.
+    /// if its content is set aside; when the content is taken up again, that is long past.
     fn own(&mut self, event: &Recorded) {
-        let (owner, seq) = self.owners.entry(owner_id(event)).or_default();
-        if owner.evolve(event) {
-            *seq = event.seq;
+        let ownership = self.owners.entry(owner_id(event)).or_default();
+        if event.seq > ownership.seq && ownership.owner.evolve(event) {
+            ownership.seq = event.seq;
+            ownership.changed = true;
         }
     }
 
@@ -60,7 +69,7 @@ impl States {
                 rows.push((stream.name(), id.as_str(), seq.cast_signed(), bytes));
             }
         }
-        for (id, (owner, seq)) in self.owners.iter().filter(|(_, (_, seq))| *seq > 0) {
+        for (id, Ownership { owner, seq, .. }) in self.owners.iter().filter(|it| it.1.changed) {
             let bytes = rmp_serde::to_vec_named(owner)
                 .expect("two numbers and a position have nothing that MessagePack lacks");
             rows.push((Stream::Owner.name(), id.as_str(), seq.cast_signed(), bytes));
@@ -78,13 +87,13 @@ impl Deciders {
         &self,
         connection: &mut PgConnection,
         events: &[&Recorded],
-        parked: &[&Recorded],
+        aside: &[&Recorded],
     ) -> Result<(), ProjectionError> {
-        let mut states = self.load(connection, events, parked).await?;
+        let mut states = self.load(connection, events, aside).await?;
         for event in events {
             states.evolve(event);
         }
-        let mut all: Vec<&&Recorded> = events.iter().chain(parked).collect();
+        let mut all: Vec<&&Recorded> = events.iter().chain(aside).collect();
         all.sort_unstable_by_key(|event| event.seq);
         for event in all {
             states.own(event);
@@ -107,16 +116,16 @@ impl Deciders {
         &self,
         connection: &mut PgConnection,
         events: &[&Recorded],
-        parked: &[&Recorded],
+        aside: &[&Recorded],
     ) -> Result<States, ProjectionError> {
         let kept = events.iter().filter(|event| State::initial(event.key.stream).is_some());
         let mut keys: Vec<(Stream, String)> = kept
             .map(|event| (event.key.stream, event.key.id.clone()))
-            .chain(events.iter().chain(parked).map(|event| (Stream::Owner, owner_id(event))))
+            .chain(events.iter().chain(aside).map(|event| (Stream::Owner, owner_id(event))))
             .collect();
         keys.sort_unstable();
         keys.dedup();
-        let rows: Vec<(String, String, Vec<u8>)> = self
+        let rows: Vec<(String, String, Vec<u8>, i64)> = self
             .load
             .query_as()
             .bind(column(&keys, |(stream, _)| stream.name()))
@@ -124,11 +133,12 @@ impl Deciders {
             .fetch_all(connection)
             .await?;
         let mut states = States::default();
-        for (stream, id, bytes) in rows {
+        for (stream, id, bytes, seq) in rows {
             let known = Stream::ALL.into_iter().find(|known| known.name() == stream);
             match known {
                 Some(Stream::Owner) => {
-                    states.owners.insert(id, (read_owner(&bytes)?, 0));
+                    let (owner, seq) = (read_owner(&bytes)?, seq.cast_unsigned());
+                    states.owners.insert(id, Ownership { owner, seq, changed: false });
                 }
                 Some(stream) => {
                     let state = State::from_bytes(stream, &bytes)?;

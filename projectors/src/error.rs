@@ -90,10 +90,12 @@ impl From<sqlx::Error> for ProjectionError {
     }
 }
 
-/// Whether an SQLSTATE says that a value is wrong: class 22, data, or class 23, integrity. Two of
-/// class 22 say that our own encoding is wrong, which no event is to blame for.
+/// Whether an SQLSTATE says that a value is wrong: class 22, data, class 23, integrity, or class
+/// 54, too large (for an index, say). Two of class 22 say that our own encoding is wrong, which no
+/// event is to blame for.
 fn is_data(code: &str) -> bool {
-    (code.starts_with("22") || code.starts_with("23")) && !matches!(code, "22P03" | "22P04")
+    ["22", "23", "54"].iter().any(|class| code.starts_with(class))
+        && !matches!(code, "22P03" | "22P04")
 }
 
 #[cfg(test)]
@@ -104,6 +106,7 @@ mod tests {
     fn wrong_values_are_told_from_trouble() {
         assert!(is_data("23505"));
         assert!(is_data("22021"));
+        assert!(is_data("54000"), "a text that no index takes");
         assert!(!is_data("22P03"), "our encoding");
         assert!(!is_data("53100"), "a full disk");
         assert!(!is_data("40P01"), "a deadlock");

@@ -21,6 +21,7 @@ mod ledger;
 mod look;
 mod messages;
 pub mod origin;
+pub mod parked;
 mod parking;
 mod projection;
 pub mod rebuild;

@@ -10,6 +10,8 @@ use crate::{Projection, ProjectionError, Target};
 
 const LOAD: &str = "SELECT DISTINCT stream_id FROM projection.parked WHERE projection = $1";
 
+const SKIPPED: &str = "SELECT event_seq FROM projection.skipped WHERE projection = $1";
+
 /// Of `parked`.
 const COLUMNS: &str = "projection text, partition smallint, stream_id text, event_seq bigint,
     event_type text, error text, parked_at timestamptz, payload bytea";
@@ -20,6 +22,8 @@ pub(crate) struct Parking {
     projection: Projection,
     name: String,
     ids: HashSet<String>,
+    /// Events that an operator has given up: whoever folds the log passes them over.
+    skipped: HashSet<u64>,
     rows: Table,
 }
 
@@ -35,6 +39,14 @@ pub(crate) struct Parked<'a> {
 pub(crate) struct Plan<'a> {
     pub(crate) apply: Vec<&'a Recorded>,
     pub(crate) park: Vec<Parked<'a>>,
+    pub(crate) skip: Vec<&'a Recorded>,
+}
+
+impl<'a> Plan<'a> {
+    /// The events whose content does not come into the tables now.
+    pub(crate) fn aside(&self) -> Vec<&'a Recorded> {
+        self.park.iter().map(|parked| parked.event).chain(self.skip.iter().copied()).collect()
+    }
 }
 
 impl Parking {
@@ -44,11 +56,16 @@ impl Parking {
         target: &Target,
     ) -> Result<Self, ProjectionError> {
         let name = target.name();
-        let rows: Vec<(String,)> = sqlx::query_as(LOAD).bind(&name).fetch_all(connection).await?;
+        let ids: Vec<(String,)> =
+            sqlx::query_as(LOAD).bind(&name).fetch_all(&mut *connection).await?;
+        // A copy passes over what the live tables do.
+        let skipped: Vec<(i64,)> =
+            sqlx::query_as(SKIPPED).bind(target.projection().name()).fetch_all(connection).await?;
         Ok(Self {
             projection: target.projection(),
             name,
-            ids: rows.into_iter().map(|(id,)| id).collect(),
+            ids: ids.into_iter().map(|(id,)| id).collect(),
+            skipped: skipped.into_iter().map(|(seq,)| seq.cast_unsigned()).collect(),
             rows: Table::named("projection.parked", COLUMNS),
         })
     }
@@ -58,14 +75,17 @@ impl Parking {
         self.ids.len()
     }
 
-    /// Sorts a batch out: what cannot be read is parked, and so is everything later under its id.
+    /// Sorts a batch out: what was given up is passed over; what cannot be read is parked, and so
+    /// is everything later under its id.
     pub(crate) fn plan<'a>(&self, events: &[&'a Recorded]) -> Plan<'a> {
         let mut plan = Plan::default();
         let mut new: HashSet<&str> = HashSet::new();
         for event in events {
             let id = event.key.id.as_str();
             let ours = self.projection.concerns(event.key.stream);
-            if ours && (self.ids.contains(id) || new.contains(id)) {
+            if self.skipped.contains(&event.seq) {
+                plan.skip.push(event);
+            } else if ours && (self.ids.contains(id) || new.contains(id)) {
                 plan.park.push(Parked { event, error: None });
             } else if let (true, Body::Unreadable(unreadable)) = (ours, &event.body) {
                 new.insert(id);
@@ -86,9 +106,9 @@ impl Parking {
                 error,
                 "an event is passed over"
             );
-            return Plan::default();
+            return Plan { skip: vec![event], ..Plan::default() };
         }
-        Plan { apply: Vec::new(), park: vec![Parked { event, error: Some(error) }] }
+        Plan { park: vec![Parked { event, error: Some(error) }], ..Plan::default() }
     }
 
     /// Writes down what waits, in the caller's transaction.
@@ -131,6 +151,6 @@ impl Parking {
 }
 
 /// What PostgreSQL can keep: nothing may be in the way of setting an event aside.
-fn without_nul(text: &str) -> String {
+pub(crate) fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -157,15 +157,15 @@ impl Writer {
         }
     }
 
-    /// Folds events, in the order of the log, into the tables. The caller commits. `parked` are
-    /// those of the same batch whose content is set aside.
+    /// Folds events, in the order of the log, into the tables. The caller commits. `aside` are
+    /// those of the same batch whose content is set aside or given up.
     pub(crate) async fn write(
         &self,
         connection: &mut PgConnection,
         events: &[&Recorded],
-        parked: &[&Recorded],
+        aside: &[&Recorded],
     ) -> Result<(), ProjectionError> {
-        if events.is_empty() && parked.is_empty() {
+        if events.is_empty() && aside.is_empty() {
             return Ok(());
         }
         match self {
@@ -174,7 +174,7 @@ impl Writer {
             Self::Messages(messages) => messages.write(connection, events).await,
             Self::Audit(audit) => audit.write(connection, events).await,
             Self::Ledger(ledger) => ledger.write(connection, events).await,
-            Self::Deciders(deciders) => deciders.write(connection, events, parked).await,
+            Self::Deciders(deciders) => deciders.write(connection, events, aside).await,
         }
     }
 }

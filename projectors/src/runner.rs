@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use echolog_events::{Partition, Recorded};
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 
 use crate::checkpoint::Checkpoint;
 use crate::db::Database;
@@ -67,7 +67,7 @@ impl Runner {
         let Some(mut lease) = Lease::take(database, &target, partitions).await? else {
             return Ok(None);
         };
-        check_fold(&mut lease, &target).await?;
+        check_fold(lease.connection(), &target).await?;
         let checkpoint = Checkpoint::load(lease.connection(), &target, partitions).await?;
         let parking = Parking::load(lease.connection(), &target).await?;
         let writer = Writer::new(&target);
@@ -131,15 +131,14 @@ impl Runner {
 
     /// Commits rows, parked events and checkpoint; returns how many were parked.
     async fn commit(&mut self, plan: &Plan<'_>, to: u64) -> Result<usize, ProjectionError> {
-        let parked: Vec<&Recorded> = plan.park.iter().map(|parked| parked.event).collect();
         let mut transaction = self.lease.connection().begin().await?;
         self.checkpoint.advance(&mut transaction, to).await?;
-        self.writer.write(&mut transaction, &plan.apply, &parked).await?;
+        self.writer.write(&mut transaction, &plan.apply, &plan.aside()).await?;
         self.parking.insert(&mut transaction, &plan.park).await?;
         transaction.commit().await?;
         self.checkpoint.moved(to);
         self.parking.remember(&plan.park);
-        Ok(parked.len())
+        Ok(plan.park.len())
     }
 }
 
@@ -152,11 +151,14 @@ impl Piece<'_> {
 }
 
 /// Makes sure that the rows were made by the fold that is about to go on with them.
-async fn check_fold(lease: &mut Lease, target: &Target) -> Result<(), ProjectionError> {
+pub(crate) async fn check_fold(
+    connection: &mut PgConnection,
+    target: &Target,
+) -> Result<(), ProjectionError> {
     let (projection, current) = (target.name(), target.projection().version());
-    sqlx::query(CLAIM_FOLD).bind(&projection).bind(current).execute(lease.connection()).await?;
+    sqlx::query(CLAIM_FOLD).bind(&projection).bind(current).execute(&mut *connection).await?;
     let stored: Option<(i32,)> =
-        sqlx::query_as(FOLD).bind(&projection).fetch_optional(lease.connection()).await?;
+        sqlx::query_as(FOLD).bind(&projection).fetch_optional(connection).await?;
     match stored {
         Some((stored,)) if stored == current => Ok(()),
         Some((stored,)) => Err(ProjectionError::OtherFold { projection, stored, current }),

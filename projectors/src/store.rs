@@ -34,6 +34,9 @@ const LEDGER: &str = "SELECT l.key, l.seq, l.version, l.events, l.digest
 const PARKED: &str = "SELECT DISTINCT projection, stream_id FROM projection.parked
     WHERE projection IN ('deciders', 'messages') AND stream_id = ANY($1)";
 
+const PARKED_COUNTS: &str = "SELECT projection, count(DISTINCT stream_id), count(*)
+    FROM projection.parked GROUP BY projection";
+
 const OWNERS: &str = "SELECT id, state FROM projection.deciders WHERE stream = 'owner'";
 
 /// Reads for the command handler.
@@ -168,6 +171,21 @@ impl Store {
             }
         }
         Ok(owners)
+    }
+
+    /// How many ids each projection has set aside, and how many events wait under them.
+    ///
+    /// # Errors
+    /// No answer from PostgreSQL.
+    pub async fn parked_counts(&self) -> Result<Vec<(Projection, u64, u64)>, StoreError> {
+        let rows: Vec<(String, i64, i64)> =
+            sqlx::query_as(PARKED_COUNTS).fetch_all(&self.pool).await?;
+        let count = |projection: Projection| {
+            let row = rows.iter().find(|(name, ..)| name == projection.name());
+            let (keys, events) = row.map_or((0, 0), |(_, keys, events)| (*keys, *events));
+            (projection, keys.cast_unsigned(), events.cast_unsigned())
+        };
+        Ok(Projection::ALL.map(count).to_vec())
     }
 
     /// How far all projections are.

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 /// Runs `echolog` against a tenant.
-async fn echolog(t: &Tenant, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+pub(crate) async fn echolog(t: &Tenant, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
     let mut child = Command::new(echolog_binary()?)
         .args(["--tenant", &t.config.tenant])
         .args(arguments)

@@ -369,7 +369,7 @@ fn metrics_health_and_readiness() {
     });
 }
 
-async fn get(url: &str) -> anyhow::Result<String> {
+pub(crate) async fn get(url: &str) -> anyhow::Result<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let rest = url.trim_start_matches("http://");
     let (host, path) = rest.split_once('/').ok_or_else(|| anyhow::anyhow!("{url}"))?;

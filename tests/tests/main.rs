@@ -9,6 +9,7 @@ mod contract;
 mod conversations;
 mod crash;
 mod model;
+mod parking;
 mod projections;
 mod setup;
 mod workers;

@@ -5,6 +5,7 @@ mod bench;
 mod describe;
 mod dev;
 mod migrate;
+mod parked;
 mod replay;
 mod send;
 mod serve;
@@ -50,6 +51,8 @@ enum Command {
     Replay(replay::Args),
     /// Recount every counter and compare the tables with a fold of the log.
     Verify(verify::Args),
+    /// See to events that a projection could not apply, and to what waits behind them.
+    Parked(parked::Args),
     /// Send a command and wait for its outcome.
     Send(send::Args),
     /// Print events as JSON lines.
@@ -81,6 +84,7 @@ impl Command {
             | Self::Migrate(_)
             | Self::Replay(_)
             | Self::Verify(_)
+            | Self::Parked(_)
             | Self::Send(_)
             | Self::Tail(_)
             | Self::Describe(_)
@@ -140,6 +144,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(config, args).await,
         Command::Replay(args) => replay::run(config, args).await,
         Command::Verify(args) => verify::run(config, args).await,
+        Command::Parked(args) => parked::run(config, args).await,
         Command::Send(args) => send::run(config, args).await,
         Command::Tail(args) => tail::run(config, args).await,
         Command::Bench(args) => bench::run(config, args).await,

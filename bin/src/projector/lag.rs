@@ -1,4 +1,4 @@
-//! How far the tables are behind the log, measured from outside the workers.
+//! How far the tables are behind the log, and what stands still, measured from outside the workers.
 
 use std::time::Duration;
 
@@ -30,7 +30,10 @@ pub(super) async fn watch(
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => std::future::pending().await,
             },
-            _ = every_second.tick() => measure(&log, &store, &times, &metrics).await,
+            _ = every_second.tick() => {
+                measure(&log, &store, &times, &metrics).await;
+                measure_parked(&store, &metrics).await;
+            }
         }
     }
 }
@@ -54,5 +57,13 @@ async fn measure(log: &EventLog, store: &Store, times: &Times, metrics: &Project
             .filter(|_| lowest < head)
             .map_or(0.0, |stored| (clock::now() - stored).as_seconds_f64().max(0.0));
         metrics.lag_seconds.with_label_values(&[name]).set(seconds);
+    }
+}
+
+async fn measure_parked(store: &Store, metrics: &ProjectorMetrics) {
+    for (projection, keys, events) in store.parked_counts().await.unwrap_or_default() {
+        let labels = [projection.name()];
+        metrics.parked_keys.with_label_values(&labels).set(keys as f64);
+        metrics.parked_events.with_label_values(&labels).set(events as f64);
     }
 }

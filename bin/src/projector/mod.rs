@@ -2,6 +2,7 @@
 
 mod hub;
 mod lag;
+pub mod parked;
 pub mod rebuild;
 
 use echolog_events::Partition;
@@ -161,7 +162,7 @@ impl Worker {
             match runner.apply(&page.events, to).await {
                 Ok(flush) => {
                     retry.reset();
-                    self.note(runner, flush);
+                    self.note(flush);
                     return Ok(());
                 }
                 Err(error) if error.recovery() == Recovery::Again => {
@@ -173,10 +174,9 @@ impl Worker {
         }
     }
 
-    fn note(&self, runner: &Runner, flush: Flush) {
+    fn note(&self, flush: Flush) {
         let labels = &[self.projection.name()];
         let metrics = &self.projector.metrics;
-        metrics.parked_keys.with_label_values(labels).set(runner.parked_ids() as f64);
         if flush.events > 0 {
             metrics.events.with_label_values(labels).inc_by(flush.events as u64);
             metrics.batch_events.with_label_values(labels).observe(flush.events as f64);

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use echolog_nats::{BusError, EventLog, LogReader};
 use echolog_projectors::Projection;
 use echolog_projectors::db::Database;
+use echolog_projectors::parked::{self, Skipped};
 use echolog_projectors::rebuild::{
     Comparison, EventSource, Page, Progress, Rebuild as Builder, RebuildError,
 };
@@ -92,6 +93,8 @@ pub async fn verify(
         None => Projection::ALL.to_vec(),
     };
     let mut report = Report { findings: verify::verify(database).await?, ..Report::default() };
+    report.skipped = parked::skipped(database).await?;
+    report.skipped.retain(|skipped| projections.contains(&skipped.projection));
     for projection in projections {
         let mut source = Source::new(log, database, projection, None).await?;
         let builder = Builder::new(database, projection);
@@ -107,7 +110,11 @@ pub async fn verify(
     Ok(report)
 }
 
-fn find(name: &str) -> anyhow::Result<Projection> {
+/// The projection of this name.
+///
+/// # Errors
+/// There is none.
+pub fn find(name: &str) -> anyhow::Result<Projection> {
     Projection::find(name).with_context(|| {
         let names: Vec<&str> = Projection::ALL.iter().map(|projection| projection.name()).collect();
         format!("there is no projection `{name}`; there are {}", names.join(", "))
@@ -118,6 +125,7 @@ fn find(name: &str) -> anyhow::Result<Projection> {
 #[derive(Debug, Default)]
 pub struct Report {
     findings: Vec<Finding>,
+    skipped: Vec<Skipped>,
     comparisons: Vec<(Projection, Comparison)>,
 }
 
@@ -126,7 +134,7 @@ impl Report {
         self.comparisons.push((projection, comparison));
     }
 
-    /// Whether nothing is off.
+    /// Whether nothing is off. What an operator has given up is no difference: it is named.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty() && self.comparisons.iter().all(|(_, it)| it.is_equal())
@@ -138,6 +146,12 @@ impl fmt::Display for Report {
         let mut lines = Vec::new();
         for finding in &self.findings {
             lines.push(finding.to_string());
+        }
+        for Skipped { projection, seq, key, by, reason, .. } in &self.skipped {
+            let name = projection.name();
+            lines.push(format!(
+                "  {name:9} without event {seq} of {key}: {by} gave it up ({reason})"
+            ));
         }
         for (projection, comparison) in &self.comparisons {
             let name = projection.name();

@@ -1,5 +1,5 @@
 use echolog_events::{
-    AccountStatus, AuthEvent, ClaimKind, Event, IdentifierClaimed, Stream, StreamKey,
+    AccountStatus, AuthEvent, ClaimKind, Event, IdentifierClaimed, PasswordHash, Stream, StreamKey,
     UserRegistered, UserRole, UserType,
 };
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub struct RegisterUser {
     pub password: Option<Password>,
     /// What the request path made of the password.
     #[serde(skip)]
-    pub password_hash: Option<String>,
+    pub password_hash: Option<PasswordHash>,
 }
 
 impl RegisterUser {
@@ -178,6 +178,17 @@ mod tests {
 
     fn anonymous() -> Actor {
         Actor::Anonymous("anon-1".to_owned())
+    }
+
+    #[test]
+    fn shows_no_secret() {
+        let marked = "a marked secret";
+        let mut registered = command(r#"{"username":"ada","password":"a marked secret"}"#);
+        registered.password_hash = Some(PasswordHash::new(marked));
+        assert!(!format!("{registered:?}").contains(marked));
+        let events = Story::new().when_actor(&anonymous(), id(1), registered).accepted();
+        let shown = format!("{events:?}");
+        assert!(shown.contains("ada") && !shown.contains(marked), "{shown}");
     }
 
     #[test]

@@ -6,6 +6,11 @@
 /// What a finding is called, and the query that finds it.
 pub(super) const CHECKS: &[(&str, &str)] = &[
     (
+        "things that stand still since an event that cannot be applied (`echolog parked list`)",
+        "SELECT projection, stream_id, event_seq, error FROM projection.parked
+         WHERE error IS NOT NULL AND strpos(projection, ':') = 0",
+    ),
+    (
         "conversations with a wrong number of messages",
         "SELECT c.id, c.message_count, c.last_seq, count(m.id), coalesce(max(m.seq), 0) AS max
          FROM messages.conversations AS c

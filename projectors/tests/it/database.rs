@@ -32,6 +32,15 @@ async fn migrations_are_applied_once() {
 }
 
 #[tokio::test]
+async fn a_password_is_not_shown() {
+    let _server = Tables::new().await;
+    // The server trusts everyone, whatever the password.
+    let address = url("postgres").replace("postgres@", "postgres:marked@");
+    let shown = format!("{:?}", connect(address).await.expect("connected"));
+    assert!(shown.contains("127.0.0.1") && !shown.contains("marked"), "{shown}");
+}
+
+#[tokio::test]
 async fn errors_say_what_to_do() {
     let _server = Tables::new().await;
     let missing = connect(url("nowhere")).await.expect_err("missing");

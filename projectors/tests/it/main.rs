@@ -7,6 +7,7 @@ mod database;
 mod deciders;
 mod ledger;
 mod messages;
+mod parked;
 mod parking;
 mod rebuild;
 mod runner;

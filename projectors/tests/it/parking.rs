@@ -116,3 +116,22 @@ async fn a_runner_counts_what_it_set_aside() {
     assert_eq!((flush.position, flush.events, flush.parked), (10, 3, 1));
     assert_eq!(runner.parked_ids(), 1);
 }
+
+#[tokio::test]
+async fn what_no_index_takes_is_set_aside() {
+    // Text that cannot be compressed.
+    let long: String = (0..20_000_u64)
+        .map(|n| char::from(33 + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as u8 % 94))
+        .collect();
+    let mut log = Log::default();
+    log.group(id(100), &[id(1)]);
+    log.send(id(100), id(11), id(1), &long);
+    log.group(id(200), &[id(1)]);
+    log.send(id(200), id(12), id(1), "short");
+    let tables = Tables::new().await;
+    tables.execute("CREATE INDEX added_by_hand ON messages.messages (content)").await;
+    tables.feed_one(Target::live(Projection::Messages), &[&log.events]).await;
+    let error = tables.value("SELECT error FROM projection.parked").await;
+    assert!(error.contains("index"), "{error}");
+    assert_eq!(tables.value("SELECT content FROM messages.messages").await, "short");
+}

@@ -5,9 +5,9 @@ use echolog_events::{
     ConversationDelivered, ConversationRead, ConversationType, ConversationUpdated, DateTime,
     Event, IdentifierClaimed, MessageDeleted, MessageEdited, MessageSent, MessageType,
     MessagesEvent, Meta, OwnershipTransferred, ParticipantJoined, ParticipantLeft,
-    ParticipantRemoved, ParticipantRoleChanged, Partition, Pin, ProfileUpdated, Reaction, Recorded,
-    Role, Stream, StreamKey, Time, Unreadable, UserBlocked, UserRegistered, UserRole, UserType,
-    UserUnblocked, UsersEvent, Uuid, event_id, partition_of,
+    ParticipantRemoved, ParticipantRoleChanged, Partition, PasswordHash, Pin, ProfileUpdated,
+    Reaction, Recorded, Role, Stream, StreamKey, Time, Unreadable, UserBlocked, UserRegistered,
+    UserRole, UserType, UserUnblocked, UsersEvent, Uuid, event_id, partition_of,
 };
 
 /// A short id; the tables' helper shows it as `#n`.
@@ -92,7 +92,7 @@ impl Log {
             username: Some(name.to_owned()),
             email: None,
             phone_number: None,
-            password_hash: Some("$argon2id$secret".to_owned()),
+            password_hash: Some(PasswordHash::new("$argon2id$secret")),
             display_name: name.to_owned(),
             user_type: UserType::Web,
             role: UserRole::User,

@@ -99,7 +99,7 @@ impl Tables {
         // Few rows: faster than TRUNCATE, which makes new files.
         let deletes: Vec<String> = tables.map(|table| format!("DELETE FROM {table};")).collect();
         self.execute(&format!(
-            "{} DELETE FROM projection.parked; UPDATE projection.checkpoints SET position = 0",
+            "{} DELETE FROM projection.parked; DELETE FROM projection.skipped; UPDATE projection.checkpoints SET position = 0",
             deletes.concat()
         ))
         .await;
