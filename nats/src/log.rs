@@ -236,6 +236,8 @@ pub struct LogReader {
     next: u64,
     messages: pull::Ordered,
     disconnects: watch::Receiver<u64>,
+    /// How many more the broker had when it sent the last one.
+    pending: u64,
     /// Nothing more is to be expected of `messages`.
     broken: bool,
 }
@@ -251,7 +253,7 @@ impl LogReader {
         let mut disconnects = log.bus.disconnects();
         disconnects.mark_unchanged();
         let messages = Self::messages(&log, next).await?;
-        Ok(Self { log, next, messages, disconnects, broken: false })
+        Ok(Self { log, next, messages, disconnects, pending: 0, broken: false })
     }
 
     async fn messages(log: &EventLog, next: u64) -> Result<pull::Ordered, BusError> {
@@ -275,11 +277,15 @@ impl LogReader {
     /// The log cannot be read now; the next call tries again from where this one was.
     pub async fn next(&mut self, limit: usize) -> Result<Page, BusError> {
         let mut page = Page { events: Vec::new(), stored: Time::default() };
-        while page.events.is_empty() {
+        // What the broker has is on its way: a page costs about as much with few events as with many.
+        while page.events.is_empty() || (self.pending > 0 && page.events.len() < limit) {
             if self.broken {
+                if !page.events.is_empty() {
+                    break;
+                }
                 self.reopen().await?;
             }
-            let mut chunks = (&mut self.messages).ready_chunks(limit);
+            let mut chunks = (&mut self.messages).ready_chunks(limit - page.events.len());
             let chunk = tokio::select! {
                 chunk = chunks.next() => chunk,
                 // The client library would miss what gets lost with a connection after many
@@ -308,6 +314,7 @@ impl LogReader {
             return;
         }
         page.stored = time(info.published.unix_timestamp_nanos());
+        self.pending = info.pending;
         let headers = message.headers.as_ref();
         self.next = seq + 1;
         match codec::recorded(&message.subject, headers, &message.payload, seq, page.stored) {
@@ -320,6 +327,7 @@ impl LogReader {
         tracing::debug!(from = self.next, "reading the log anew");
         self.disconnects.mark_unchanged();
         self.messages = Self::messages(&self.log, self.next).await?;
+        self.pending = 0;
         self.broken = false;
         Ok(())
     }

@@ -18,9 +18,8 @@ const PAGE: usize = 2_000;
 /// Pages that a projection may lag behind before it reads alone.
 const PAGES: usize = 32;
 
-/// The least time between two pages: under load, a page every few milliseconds costs less than a
-/// transaction per event, and nobody sees the difference.
-const PACE: Duration = Duration::from_millis(8);
+/// The least time between two pages: a page is a transaction of each projection, whatever is in it.
+const PACE: Duration = Duration::from_millis(25);
 
 /// Hands the pages of the log to whoever listens.
 #[derive(Clone, Debug)]

@@ -36,16 +36,11 @@ pub async fn run(
     database: &Database,
     name: &str,
     options: Rebuild,
-    mut progress: impl FnMut(f64),
+    progress: impl FnMut(f64),
 ) -> anyhow::Result<Report> {
     let projection = find(name)?;
-    let mut source = Source::new(log, database, projection, options.max_lag).await?;
-    let builder = Builder::new(database, projection);
-    builder.create_shadow().await?;
-    let goal = source.live.max(1) as f64;
-    let note = |now: Progress| progress((now.position as f64 / goal).min(1.0));
-    builder.catch_up(&mut source, None, note).await?;
-    source.max_lag = None;
+    let (builder, mut source) =
+        build(log, database, projection, options.max_lag, progress).await?;
     let comparison = builder.compare(&mut source).await?;
     let mut report = Report::default();
     report.add(projection, comparison);
@@ -57,6 +52,24 @@ pub async fn run(
     }
     builder.swap(&mut source).await?;
     Ok(report)
+}
+
+/// Builds a copy of a projection's tables, complete up to where the live projection is.
+pub(crate) async fn build(
+    log: &EventLog,
+    database: &Database,
+    projection: Projection,
+    max_lag: Option<u64>,
+    mut progress: impl FnMut(f64),
+) -> anyhow::Result<(Builder, Source)> {
+    let mut source = Source::new(log, database, projection, max_lag).await?;
+    let builder = Builder::new(database, projection);
+    builder.create_shadow().await?;
+    let goal = source.live.max(1) as f64;
+    let note = |now: Progress| progress((now.position as f64 / goal).min(1.0));
+    builder.catch_up(&mut source, None, note).await?;
+    source.max_lag = None;
+    Ok((builder, source))
 }
 
 /// Puts the tables back that the last rebuild replaced, after they have caught up.
@@ -87,13 +100,9 @@ pub async fn verify(
     };
     let mut report = Report { findings: verify::verify(database).await?, ..Report::default() };
     for projection in projections {
-        let mut source = Source::new(log, database, projection, None).await?;
-        let builder = Builder::new(database, projection);
-        builder.drop_shadow().await?;
-        builder.create_shadow().await?;
-        let goal = source.live.max(1) as f64;
-        let note = |now: Progress| progress(projection.name(), now.position as f64 / goal);
-        builder.catch_up(&mut source, None, note).await?;
+        Builder::new(database, projection).drop_shadow().await?;
+        let note = |ratio| progress(projection.name(), ratio);
+        let (builder, mut source) = build(log, database, projection, None, note).await?;
         let comparison = builder.compare(&mut source).await?;
         builder.drop_shadow().await?;
         report.add(projection, comparison);
@@ -143,7 +152,7 @@ impl fmt::Display for Report {
 
 /// The log as a rebuild reads it: never further than the live projection is, so that the two can
 /// meet.
-struct Source {
+pub(crate) struct Source {
     log: EventLog,
     store: Store,
     projection: Projection,
@@ -157,7 +166,7 @@ struct Source {
 
 /// Why the log cannot be read.
 #[derive(Debug, thiserror::Error)]
-enum SourceError {
+pub(crate) enum SourceError {
     #[error(transparent)]
     Bus(#[from] BusError),
     #[error(transparent)]
