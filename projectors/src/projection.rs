@@ -7,7 +7,7 @@ use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::deciders::Deciders;
 use crate::ledger::Ledger;
-use crate::messages::Messages;
+use crate::messages::{self, Messages};
 use crate::users::Users;
 use crate::{ProjectionError, Target};
 
@@ -112,6 +112,14 @@ impl Projection {
         }
     }
 
+    /// From when on a copy that is being filled has this key or index.
+    pub(crate) fn keys(self, name: &str) -> Keys {
+        match self {
+            Self::Messages => messages::keys(name),
+            Self::Auth | Self::Users | Self::Audit | Self::Ledger | Self::Deciders => Keys::Always,
+        }
+    }
+
     /// Whether an event of this stream may concern it. Asked for events that cannot be read, whose
     /// type says nothing; the ledger reads no content.
     pub(crate) fn concerns(self, stream: Stream) -> bool {
@@ -137,6 +145,17 @@ impl Projection {
     }
 }
 
+/// From when on a copy that is being filled has a key or an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// From the start: every batch needs it.
+    Always,
+    /// From the first batch on that asks for rows of earlier ones.
+    Lookup,
+    /// Once the copy is complete: only readers need it.
+    Last,
+}
+
 /// A projection with its statements for one target.
 #[derive(Debug)]
 pub(crate) enum Writer {
@@ -158,6 +177,18 @@ impl Writer {
             Projection::Audit => Self::Audit(Audit::new(target)),
             Projection::Ledger => Self::Ledger(Ledger::new(target)),
             Projection::Deciders => Self::Deciders(Deciders::new(target)),
+        }
+    }
+
+    /// Whether these events need keys of kind [`Keys::Lookup`].
+    pub(crate) fn looks_up(&self, events: &[Recorded]) -> bool {
+        match self {
+            Self::Messages(_) => Messages::looks_up(events),
+            Self::Auth(_)
+            | Self::Users(_)
+            | Self::Audit(_)
+            | Self::Ledger(_)
+            | Self::Deciders(_) => false,
         }
     }
 

@@ -71,10 +71,12 @@ impl<'b> Session<'b> {
             figures.projector = Some(rate);
             figures.growth = Some(growth);
         }
-        figures.memory = Some(Memory {
-            handler_mib: session.site.peak_memory(Role::Handler)?,
-            projector_mib: session.site.peak_memory(Role::Projector)?,
-        });
+        if bench.has(Part::EndToEnd) {
+            figures.memory = Some(Memory {
+                handler_mib: session.site.peak_memory(Role::Handler)?,
+                projector_mib: session.site.peak_memory(Role::Projector)?,
+            });
+        }
         if bench.has(Part::Replay) {
             figures.replay = Some(session.replay(binaries).await?);
         }

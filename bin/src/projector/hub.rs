@@ -13,10 +13,19 @@ use tokio::sync::broadcast;
 use crate::retry::Retry;
 
 /// Events of one page at most: one transaction of each projection.
-const PAGE: usize = 2_000;
+const PAGE: usize = 5_000;
 
 /// Pages that a projection may lag behind before it reads alone.
 const PAGES: usize = 32;
+
+/// Pages that wait for the slowest projection before nothing more is read, and how long that is
+/// borne: one that is stuck must not hold the others up, and reads alone later.
+const WAITING: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(1);
+
+/// How long nothing is read at first: projections that start together read together.
+const START: Duration = Duration::from_millis(250);
 
 /// The least time between two pages: a page is a transaction of each projection, whatever is in it.
 const PACE: Duration = Duration::from_millis(25);
@@ -49,12 +58,15 @@ impl Hub {
     /// Reads for ever.
     pub(super) async fn read(self, log: EventLog) -> Result<(), ProjectionError> {
         let mut retry = Retry::default();
+        let mut patience = PATIENCE;
+        tokio::time::sleep(START).await;
         loop {
             let Ok(mut reader) = log.read_from(self.position() + 1).await else {
                 retry.pause().await;
                 continue;
             };
             loop {
+                self.wait(&mut patience).await;
                 let begun = tokio::time::Instant::now();
                 match reader.next(PAGE).await {
                     Ok(page) => {
@@ -76,6 +88,18 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// Waits for the slowest projection, while there is patience left.
+    async fn wait(&self, patience: &mut Duration) {
+        while self.pages.len() >= WAITING {
+            if patience.is_zero() {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+            *patience = patience.saturating_sub(POLL);
+        }
+        *patience = PATIENCE;
     }
 }
 

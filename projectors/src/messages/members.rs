@@ -140,12 +140,12 @@ impl Members {
         true
     }
 
-    /// Active members whose uncounted messages have to be counted anew.
-    pub(super) fn moved(&self) -> Vec<MemberKey> {
+    /// Active members whose uncounted messages have to be counted anew, and from where.
+    pub(super) fn moved(&self) -> Vec<(MemberKey, i64)> {
         self.0
             .iter()
             .filter(|(_, member)| member.changed.start && member.is_active)
-            .map(|(key, _)| *key)
+            .map(|(key, member)| (*key, member.read_seq))
             .collect()
     }
 

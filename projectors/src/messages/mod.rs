@@ -6,7 +6,7 @@
 //!
 //! Unread numbers: see `messages.members` in the migrations. `uncounted` is a function of the other
 //! columns and of the messages, so members whose cursor moved are counted anew at the end of the
-//! batch, and all others get the difference.
+//! batch (from the batch alone where it can tell), and all others get the difference.
 
 mod conversations;
 mod cursors;
@@ -34,7 +34,8 @@ use self::periods::Periods;
 use self::pins::Pins;
 use self::reactions::Reactions;
 use self::texts::Texts;
-use self::uncounted::Uncounted;
+use self::uncounted::{Moved, Uncounted};
+use crate::projection::Keys;
 use crate::{ProjectionError, Target};
 
 /// Conversation and message: an id of a message alone says nothing.
@@ -42,6 +43,21 @@ type MessageKey = (Uuid, Uuid);
 
 /// Conversation and user.
 type MemberKey = (Uuid, Uuid);
+
+/// From when on a copy that is being filled has one of the keys and indexes. A batch finds its way
+/// in the small tables always; in the large one, among the messages, only for what happens to a
+/// message of an earlier batch.
+pub(crate) fn keys(name: &str) -> Keys {
+    match name {
+        "conversations_pkey"
+        | "uq_members"
+        | "membership_periods_pkey"
+        | "uq_message_reactions"
+        | "uq_pinned_messages" => Keys::Always,
+        "messages_pkey" | "uq_messages_seq" => Keys::Lookup,
+        _ => Keys::Last,
+    }
+}
 
 /// The statements of projection `messages`.
 #[derive(Debug)]
@@ -90,6 +106,12 @@ impl Messages {
         }
     }
 
+    /// Whether these events ask for messages that are in the table.
+    pub(crate) fn looks_up(events: &[Recorded]) -> bool {
+        let events: Vec<_> = events.iter().filter_map(ours).collect();
+        Needs::of(&events).look_up()
+    }
+
     pub(crate) async fn write(
         &self,
         connection: &mut PgConnection,
@@ -124,6 +146,7 @@ impl Messages {
         connection: &mut PgConnection,
         mut batch: Batch<'_>,
     ) -> Result<(), ProjectionError> {
+        let moved = batch.moved();
         self.conversations.insert(connection, &batch.conversations).await?;
         self.texts.insert(connection, &batch.texts).await?;
         self.edits.insert(connection, batch.edits).await?;
@@ -137,14 +160,36 @@ impl Messages {
         self.members.write(connection, &batch.members).await?;
         self.periods.write(connection, batch.periods).await?;
         // After the members: it counts from where their cursors are now.
-        let moved = batch.members.moved();
-        self.uncounted.write(connection, batch.uncounted, &moved).await?;
+        self.uncounted.write(connection, batch.uncounted, moved).await?;
         self.conversations.update(connection, &batch.conversations).await
     }
 }
 
+impl Batch<'_> {
+    /// Active members whose `read_seq` moved. Where it moved past all that was there before, only
+    /// this batch has messages that may not count.
+    fn moved(&self) -> Moved {
+        let mut moved = Moved::default();
+        let members = self.members.moved();
+        if members.is_empty() {
+            return moved;
+        }
+        let sent = self.texts.sent_by_conversation();
+        for (member, read_seq) in members {
+            if self.conversations.began_at(member.0).is_some_and(|seq| seq <= read_seq) {
+                let later = sent.get(&member.0).into_iter().flatten();
+                let later = later.filter(|text| text.is_uncounted(member.1, read_seq));
+                moved.counted.push((member, later.count() as i64));
+            } else {
+                moved.others.push(member);
+            }
+        }
+        moved
+    }
+}
+
 /// The event, if it is one of this domain.
-fn ours<'a>(event: &&'a Recorded) -> Option<(&'a Recorded, &'a MessagesEvent)> {
+fn ours(event: &Recorded) -> Option<(&Recorded, &MessagesEvent)> {
     match &event.body {
         Body::Known(Event::Messages(known)) => Some((event, known)),
         Body::Known(Event::Auth(_) | Event::Users(_) | Event::System(_)) | Body::Unreadable(_) => {

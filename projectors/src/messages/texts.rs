@@ -131,6 +131,17 @@ impl<'a> Texts<'a> {
         Ok(())
     }
 
+    /// The messages that the batch sends.
+    pub(super) fn sent_by_conversation(&self) -> HashMap<Uuid, Vec<&Text<'a>>> {
+        let mut sent: HashMap<Uuid, Vec<&Text<'a>>> = HashMap::new();
+        for key in &self.sent {
+            if let Some(text) = self.known.get(key) {
+                sent.entry(key.0).or_default().push(text);
+            }
+        }
+        sent
+    }
+
     pub(super) fn count_reactions(&mut self, key: MessageKey, change: i32) {
         if let Some(text) = self.known.get_mut(&key) {
             text.reactions += change;
@@ -141,6 +152,11 @@ impl<'a> Texts<'a> {
 impl Text<'_> {
     pub(super) fn seq(&self) -> i64 {
         self.seq
+    }
+
+    /// Whether it is after a member's `read_seq` and no news to them.
+    pub(super) fn is_uncounted(&self, user: Uuid, read_seq: i64) -> bool {
+        self.seq > read_seq && (self.sender == user || self.is_deleted)
     }
 
     pub(super) fn count_reply(&mut self) {

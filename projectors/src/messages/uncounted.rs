@@ -32,11 +32,25 @@ const COUNT: &str = "UPDATE {schema}.members AS m SET uncounted = (
     FROM unnest($1::uuid[], $2::uuid[]) AS d (conversation_id, user_id)
     WHERE m.conversation_id = d.conversation_id AND m.user_id = d.user_id";
 
+const SET: &str = "UPDATE {schema}.members AS m SET uncounted = d.n
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS d (conversation_id, user_id, n)
+    WHERE m.conversation_id = d.conversation_id AND m.user_id = d.user_id";
+
 #[derive(Debug)]
 pub(super) struct Statements {
     own: Sql,
     deleted: Sql,
     count: Sql,
+    set: Sql,
+}
+
+/// Members whose `read_seq` is another now, for whom a difference means nothing.
+#[derive(Default)]
+pub(super) struct Moved {
+    /// Those for whom the batch tells how many there are.
+    pub(super) counted: Vec<(MemberKey, i64)>,
+    /// Those for whom the table has to be asked.
+    pub(super) others: Vec<MemberKey>,
 }
 
 /// A message that was deleted.
@@ -67,16 +81,16 @@ impl Uncounted {
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        Self { own: target.sql(OWN), deleted: target.sql(DELETED), count: target.sql(COUNT) }
+        let sql = |template| target.sql(template);
+        Self { own: sql(OWN), deleted: sql(DELETED), count: sql(COUNT), set: sql(SET) }
     }
 
-    /// Adds the differences, then counts anew for the members in `moved`, for whom a difference
-    /// means nothing because their `read_seq` is another now.
+    /// Adds the differences, then sets what was counted anew.
     pub(super) async fn write(
         &self,
         connection: &mut PgConnection,
         uncounted: Uncounted,
-        moved: &[MemberKey],
+        moved: Moved,
     ) -> Result<(), ProjectionError> {
         let own: Vec<_> = uncounted.own.into_iter().collect();
         if !own.is_empty() {
@@ -98,11 +112,21 @@ impl Statements {
                 .execute(&mut *connection)
                 .await?;
         }
-        if !moved.is_empty() {
+        let Moved { counted, others } = moved;
+        if !counted.is_empty() {
+            self.set
+                .query()
+                .bind(column(&counted, |((conversation, _), _)| *conversation))
+                .bind(column(&counted, |((_, user), _)| *user))
+                .bind(column(&counted, |(_, n)| *n))
+                .execute(&mut *connection)
+                .await?;
+        }
+        if !others.is_empty() {
             self.count
                 .query()
-                .bind(column(moved, |(conversation, _)| *conversation))
-                .bind(column(moved, |(_, user)| *user))
+                .bind(column(&others, |(conversation, _)| *conversation))
+                .bind(column(&others, |(_, user)| *user))
                 .execute(connection)
                 .await?;
         }
