@@ -8,6 +8,7 @@ use crate::auth::Auth;
 use crate::deciders::Deciders;
 use crate::ledger::Ledger;
 use crate::messages::{self, Messages};
+use crate::sql::Sql;
 use crate::users::Users;
 use crate::{ProjectionError, Target};
 
@@ -120,6 +121,14 @@ impl Projection {
         }
     }
 
+    /// What completes the rows of a copy when it gets its keys of kind [`Keys::Lookup`].
+    pub(crate) fn settle(self, target: &Target) -> Option<Sql> {
+        match self {
+            Self::Messages => Some(Messages::settle(target)),
+            Self::Auth | Self::Users | Self::Audit | Self::Ledger | Self::Deciders => None,
+        }
+    }
+
     /// Whether an event of this stream may concern it. Asked for events that cannot be read, whose
     /// type says nothing; the ledger reads no content.
     pub(crate) fn concerns(self, stream: Stream) -> bool {
@@ -189,6 +198,18 @@ impl Writer {
             | Self::Audit(_)
             | Self::Ledger(_)
             | Self::Deciders(_) => false,
+        }
+    }
+
+    /// Whether keys of kind [`Keys::Lookup`] are missing.
+    pub(crate) fn set_bare(&mut self, bare: bool) {
+        match self {
+            Self::Messages(messages) => messages.set_bare(bare),
+            Self::Auth(_)
+            | Self::Users(_)
+            | Self::Audit(_)
+            | Self::Ledger(_)
+            | Self::Deciders(_) => {}
         }
     }
 

@@ -1,7 +1,5 @@
 //! Table `messages.conversations`.
 
-use std::collections::{HashMap, HashSet};
-
 use echolog_events::{
     ConversationCreated, ConversationType, ConversationUpdated, MessageSent, Recorded, Time, Uuid,
 };
@@ -9,6 +7,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::texts::preview;
+use crate::map::{HashMap, HashSet};
 use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
@@ -70,8 +69,6 @@ pub(super) struct Statements {
 /// What a batch does to one conversation.
 #[derive(Default)]
 pub(super) struct Conversation<'a> {
-    /// The last message before the batch.
-    began_at: i64,
     last_seq: i64,
     members: i32,
     title: Option<&'a str>,
@@ -102,12 +99,6 @@ impl<'a> Conversations<'a> {
         self.known
             .get_mut(&id)
             .ok_or_else(|| ProjectionError::data(event, format!("no conversation {id}")))
-    }
-
-    /// The last message that a conversation had before the batch; `None` where the batch does not
-    /// need to know.
-    pub(super) fn began_at(&self, id: Uuid) -> Option<i64> {
-        self.known.get(&id).map(|conversation| conversation.began_at)
     }
 
     pub(super) fn create(&mut self, event: &Recorded, created: &'a ConversationCreated) {
@@ -196,10 +187,7 @@ impl Statements {
         let rows: Vec<(Uuid, i64)> = self.load.query_as().bind(ids).fetch_all(connection).await?;
         let known = rows
             .into_iter()
-            .map(|(id, last_seq)| {
-                let began_at = last_seq;
-                (id, Conversation { began_at, last_seq, ..Conversation::default() })
-            })
+            .map(|(id, last_seq)| (id, Conversation { last_seq, ..Conversation::default() }))
             .collect();
         Ok(Conversations { known, created: Vec::new() })
     }

@@ -1,11 +1,10 @@
 //! Table `messages.members`: roles and cursors.
 
-use std::collections::{HashMap, HashSet};
-
 use echolog_events::{ParticipantJoined, Recorded, Role, Time, Uuid};
 use sqlx::PgConnection;
 
 use super::MemberKey;
+use crate::map::{HashMap, HashSet};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target, ids};
 
@@ -140,12 +139,12 @@ impl Members {
         true
     }
 
-    /// Active members whose uncounted messages have to be counted anew, and from where.
-    pub(super) fn moved(&self) -> Vec<(MemberKey, i64)> {
+    /// Active members whose uncounted messages have to be counted anew.
+    pub(super) fn moved(&self) -> Vec<MemberKey> {
         self.0
             .iter()
             .filter(|(_, member)| member.changed.start && member.is_active)
-            .map(|(key, member)| (*key, member.read_seq))
+            .map(|(key, _)| *key)
             .collect()
     }
 

@@ -6,7 +6,10 @@
 //!
 //! Unread numbers: see `messages.members` in the migrations. `uncounted` is a function of the other
 //! columns and of the messages, so members whose cursor moved are counted anew at the end of the
-//! batch (from the batch alone where it can tell), and all others get the difference.
+//! batch, and all others get the difference.
+//!
+//! A copy that is being filled has no keys on messages until a batch asks for an old one. Until then
+//! `uncounted` is left alone as well, and counted once for everybody with those keys.
 
 mod conversations;
 mod cursors;
@@ -34,8 +37,9 @@ use self::periods::Periods;
 use self::pins::Pins;
 use self::reactions::Reactions;
 use self::texts::Texts;
-use self::uncounted::{Moved, Uncounted};
+use self::uncounted::Uncounted;
 use crate::projection::Keys;
+use crate::sql::Sql;
 use crate::{ProjectionError, Target};
 
 /// Conversation and message: an id of a message alone says nothing.
@@ -72,6 +76,8 @@ pub(crate) struct Messages {
     pins: pins::Statements,
     reactions: reactions::Statements,
     history: history::Statements,
+    /// There are no keys on messages yet.
+    bare: bool,
 }
 
 /// What a batch does to the tables.
@@ -103,7 +109,18 @@ impl Messages {
             pins: pins::Statements::new(target),
             reactions: reactions::Statements::new(target),
             history: history::Statements::new(target),
+            bare: false,
         }
+    }
+
+    /// Whether keys of kind [`Keys::Lookup`] are missing.
+    pub(crate) fn set_bare(&mut self, bare: bool) {
+        self.bare = bare;
+    }
+
+    /// What was left alone while those keys were missing.
+    pub(crate) fn settle(target: &Target) -> Sql {
+        uncounted::everybody(target)
     }
 
     /// Whether these events ask for messages that are in the table.
@@ -146,7 +163,6 @@ impl Messages {
         connection: &mut PgConnection,
         mut batch: Batch<'_>,
     ) -> Result<(), ProjectionError> {
-        let moved = batch.moved();
         self.conversations.insert(connection, &batch.conversations).await?;
         self.texts.insert(connection, &batch.texts).await?;
         self.edits.insert(connection, batch.edits).await?;
@@ -160,31 +176,11 @@ impl Messages {
         self.members.write(connection, &batch.members).await?;
         self.periods.write(connection, batch.periods).await?;
         // After the members: it counts from where their cursors are now.
-        self.uncounted.write(connection, batch.uncounted, moved).await?;
+        if !self.bare {
+            let moved = batch.members.moved();
+            self.uncounted.write(connection, batch.uncounted, &moved).await?;
+        }
         self.conversations.update(connection, &batch.conversations).await
-    }
-}
-
-impl Batch<'_> {
-    /// Active members whose `read_seq` moved. Where it moved past all that was there before, only
-    /// this batch has messages that may not count.
-    fn moved(&self) -> Moved {
-        let mut moved = Moved::default();
-        let members = self.members.moved();
-        if members.is_empty() {
-            return moved;
-        }
-        let sent = self.texts.sent_by_conversation();
-        for (member, read_seq) in members {
-            if self.conversations.began_at(member.0).is_some_and(|seq| seq <= read_seq) {
-                let later = sent.get(&member.0).into_iter().flatten();
-                let later = later.filter(|text| text.is_uncounted(member.1, read_seq));
-                moved.counted.push((member, later.count() as i64));
-            } else {
-                moved.others.push(member);
-            }
-        }
-        moved
     }
 }
 

@@ -1,10 +1,9 @@
 //! The rows that a batch has to know.
 
-use std::collections::{HashMap, HashSet};
-
 use echolog_events::{MessagesEvent, Recorded, Uuid};
 
 use super::{MemberKey, MessageKey};
+use crate::map::{HashMap, HashSet};
 
 /// What has to be loaded before a batch can be folded.
 #[derive(Debug, Default, PartialEq)]

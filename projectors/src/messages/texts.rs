@@ -1,7 +1,6 @@
 //! Table `messages.messages`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use echolog_events::{MessageDeleted, MessageEdited, MessageSent, Recorded, Time, Uuid};
 use serde_json::json;
@@ -10,6 +9,7 @@ use sqlx::PgConnection;
 use super::MessageKey;
 use super::edits::Edit;
 use super::uncounted::Deleted;
+use crate::map::HashMap;
 use crate::rows::{Json, Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
@@ -131,17 +131,6 @@ impl<'a> Texts<'a> {
         Ok(())
     }
 
-    /// The messages that the batch sends.
-    pub(super) fn sent_by_conversation(&self) -> HashMap<Uuid, Vec<&Text<'a>>> {
-        let mut sent: HashMap<Uuid, Vec<&Text<'a>>> = HashMap::new();
-        for key in &self.sent {
-            if let Some(text) = self.known.get(key) {
-                sent.entry(key.0).or_default().push(text);
-            }
-        }
-        sent
-    }
-
     pub(super) fn count_reactions(&mut self, key: MessageKey, change: i32) {
         if let Some(text) = self.known.get_mut(&key) {
             text.reactions += change;
@@ -152,11 +141,6 @@ impl<'a> Texts<'a> {
 impl Text<'_> {
     pub(super) fn seq(&self) -> i64 {
         self.seq
-    }
-
-    /// Whether it is after a member's `read_seq` and no news to them.
-    pub(super) fn is_uncounted(&self, user: Uuid, read_seq: i64) -> bool {
-        self.seq > read_seq && (self.sender == user || self.is_deleted)
     }
 
     pub(super) fn count_reply(&mut self) {

@@ -1,12 +1,11 @@
 //! Column `messages.members.uncounted`: messages after a member's `read_seq` that are the member's
 //! own or deleted, each once.
 
-use std::collections::HashMap;
-
 use echolog_events::Uuid;
 use sqlx::PgConnection;
 
 use super::MemberKey;
+use crate::map::HashMap;
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
@@ -32,25 +31,26 @@ const COUNT: &str = "UPDATE {schema}.members AS m SET uncounted = (
     FROM unnest($1::uuid[], $2::uuid[]) AS d (conversation_id, user_id)
     WHERE m.conversation_id = d.conversation_id AND m.user_id = d.user_id";
 
-const SET: &str = "UPDATE {schema}.members AS m SET uncounted = d.n
-    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS d (conversation_id, user_id, n)
+/// For a copy in which nothing was deleted yet.
+const EVERYBODY: &str = "UPDATE {schema}.members AS m SET uncounted = d.n
+    FROM (
+        SELECT conversation_id, x.user_id, count(*) AS n
+        FROM {schema}.members AS x JOIN {schema}.messages AS t USING (conversation_id)
+        WHERE x.is_active AND t.sender_user_id = x.user_id AND t.seq > x.read_seq
+        GROUP BY conversation_id, x.user_id
+    ) AS d
     WHERE m.conversation_id = d.conversation_id AND m.user_id = d.user_id";
+
+/// Counts everybody's own messages, in a copy that was filled without counting.
+pub(super) fn everybody(target: &Target) -> Sql {
+    target.sql(EVERYBODY)
+}
 
 #[derive(Debug)]
 pub(super) struct Statements {
     own: Sql,
     deleted: Sql,
     count: Sql,
-    set: Sql,
-}
-
-/// Members whose `read_seq` is another now, for whom a difference means nothing.
-#[derive(Default)]
-pub(super) struct Moved {
-    /// Those for whom the batch tells how many there are.
-    pub(super) counted: Vec<(MemberKey, i64)>,
-    /// Those for whom the table has to be asked.
-    pub(super) others: Vec<MemberKey>,
 }
 
 /// A message that was deleted.
@@ -81,16 +81,16 @@ impl Uncounted {
 
 impl Statements {
     pub(super) fn new(target: &Target) -> Self {
-        let sql = |template| target.sql(template);
-        Self { own: sql(OWN), deleted: sql(DELETED), count: sql(COUNT), set: sql(SET) }
+        Self { own: target.sql(OWN), deleted: target.sql(DELETED), count: target.sql(COUNT) }
     }
 
-    /// Adds the differences, then sets what was counted anew.
+    /// Adds the differences, then counts anew for the members in `moved`, for whom a difference
+    /// means nothing because their `read_seq` is another now.
     pub(super) async fn write(
         &self,
         connection: &mut PgConnection,
         uncounted: Uncounted,
-        moved: Moved,
+        moved: &[MemberKey],
     ) -> Result<(), ProjectionError> {
         let own: Vec<_> = uncounted.own.into_iter().collect();
         if !own.is_empty() {
@@ -112,21 +112,11 @@ impl Statements {
                 .execute(&mut *connection)
                 .await?;
         }
-        let Moved { counted, others } = moved;
-        if !counted.is_empty() {
-            self.set
-                .query()
-                .bind(column(&counted, |((conversation, _), _)| *conversation))
-                .bind(column(&counted, |((_, user), _)| *user))
-                .bind(column(&counted, |(_, n)| *n))
-                .execute(&mut *connection)
-                .await?;
-        }
-        if !others.is_empty() {
+        if !moved.is_empty() {
             self.count
                 .query()
-                .bind(column(&others, |(conversation, _)| *conversation))
-                .bind(column(&others, |(_, user)| *user))
+                .bind(column(moved, |(conversation, _)| *conversation))
+                .bind(column(moved, |(_, user)| *user))
                 .execute(connection)
                 .await?;
         }

@@ -7,9 +7,9 @@
 //! remember, and a copy whose builder was killed is taken up where it was.
 
 use echolog_events::Recorded;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
-use super::{RebuildError, structure};
+use super::{run, structure};
 use crate::projection::Keys;
 use crate::{Runner, Target};
 
@@ -25,46 +25,64 @@ pub(super) struct Bulk {
 }
 
 impl Bulk {
-    /// Looks what a copy has already.
-    pub(super) async fn open(mut session: PgConnection, copy: Target) -> sqlx::Result<Self> {
-        let live = Target::live(copy.projection());
+    /// Looks what a copy has already, and tells who writes it.
+    pub(super) async fn open(
+        mut session: PgConnection,
+        copy: Target,
+        runner: &mut Runner,
+    ) -> sqlx::Result<Self> {
         sqlx::raw_sql(SETTINGS).execute(&mut session).await?;
-        let missing = structure::missing(&mut session, &live, &copy).await?;
-        let late = |name: &str| copy.projection().keys(name) == Keys::Lookup;
-        let bare = missing.iter().any(|(name, _)| late(name));
-        Ok(Self { session, copy, bare })
+        let mut bulk = Self { session, copy, bare: false };
+        bulk.bare = !bulk.missing(|keys| keys == Keys::Lookup).await?.is_empty();
+        runner.set_bare(bulk.bare);
+        Ok(bulk)
     }
 
     /// Adds the keys that a batch needs, before it is applied.
     pub(super) async fn prepare(
         &mut self,
-        runner: &Runner,
+        runner: &mut Runner,
         events: &[Recorded],
-    ) -> Result<(), RebuildError> {
+    ) -> sqlx::Result<()> {
         if self.bare && runner.looks_up(events) {
-            self.add(|keys| keys == Keys::Lookup).await?;
-            self.bare = false;
+            self.settle(runner).await?;
         }
         Ok(())
     }
 
     /// Adds all that is missing.
-    pub(super) async fn complete(&mut self) -> Result<(), RebuildError> {
-        self.add(|_| true).await?;
-        self.bare = false;
+    pub(super) async fn complete(&mut self, runner: &mut Runner) -> sqlx::Result<()> {
+        if self.bare {
+            self.settle(runner).await?;
+        }
+        for statement in self.missing(|_| true).await? {
+            run(&mut self.session, [statement]).await?;
+        }
         Ok(())
     }
 
-    async fn add(&mut self, which: impl Fn(Keys) -> bool) -> sqlx::Result<()> {
+    /// Adds the keys by which old rows are found, together with what was left alone without them:
+    /// the one tells of the other.
+    async fn settle(&mut self, runner: &mut Runner) -> sqlx::Result<()> {
+        let missing = self.missing(|keys| keys == Keys::Lookup).await?;
+        let rest = self.copy.projection().settle(&self.copy);
+        let mut transaction = self.session.begin().await?;
+        if let Some(rest) = rest {
+            rest.query().execute(&mut *transaction).await?;
+        }
+        run(&mut transaction, missing).await?;
+        transaction.commit().await?;
+        self.bare = false;
+        runner.set_bare(false);
+        Ok(())
+    }
+
+    /// The statements for keys and indexes that the copy lacks.
+    async fn missing(&mut self, which: impl Fn(Keys) -> bool) -> sqlx::Result<Vec<String>> {
         let projection = self.copy.projection();
         let live = Target::live(projection);
-        for (name, statement) in structure::missing(&mut self.session, &live, &self.copy).await? {
-            if which(projection.keys(&name)) {
-                let begun = std::time::Instant::now();
-                super::run(&mut self.session, [statement]).await?;
-                tracing::debug!(index = name, seconds = begun.elapsed().as_secs_f64(), "made");
-            }
-        }
-        Ok(())
+        let missing = structure::missing(&mut self.session, &live, &self.copy).await?;
+        let wanted = missing.into_iter().filter(|(name, _)| which(projection.keys(name)));
+        Ok(wanted.map(|(_, statement)| statement).collect())
     }
 }

@@ -176,17 +176,18 @@ impl Rebuild {
     ) -> Result<u64, RebuildError> {
         let shadow = Target::shadow(self.projection);
         let mut runner = self.runner(shadow.clone()).await?;
-        let mut bulk = Bulk::open(self.session().await?, shadow).await?;
+        let mut bulk = Bulk::open(self.session().await?, shadow, &mut runner).await?;
         let reached = feed(&mut runner, source, goal, Some(&mut bulk), progress).await?;
         if goal.is_none() {
-            bulk.complete().await?;
+            bulk.complete(&mut runner).await?;
         }
         Ok(reached)
     }
 
     /// Gives a copy whose building was interrupted what it lacks.
-    async fn complete(&self, copy: &Target) -> Result<(), RebuildError> {
-        Bulk::open(self.session().await?, copy.clone()).await?.complete().await
+    async fn complete(&self, copy: &Target, runner: &mut Runner) -> Result<(), RebuildError> {
+        let mut bulk = Bulk::open(self.session().await?, copy.clone(), runner).await?;
+        Ok(bulk.complete(runner).await?)
     }
 
     /// Compares copy and live tables, row by row, at one position. Live rows are held still only
@@ -197,7 +198,7 @@ impl Rebuild {
     pub async fn compare(&self, source: &mut impl EventSource) -> Result<Comparison, RebuildError> {
         let shadow = Target::shadow(self.projection);
         let mut runner = self.runner(shadow.clone()).await?;
-        self.complete(&shadow).await?;
+        self.complete(&shadow, &mut runner).await?;
         feed(&mut runner, source, None, None, |_| {}).await?;
         let mut holder = self.session().await?;
         let mut hold = holder.begin().await?;
@@ -260,7 +261,7 @@ impl Rebuild {
         last: &Target,
     ) -> Result<u64, RebuildError> {
         let mut runner = self.runner(next.clone()).await?;
-        self.complete(next).await?;
+        self.complete(next, &mut runner).await?;
         let mut session = self.session().await?;
         for _ in 0..TRIES {
             feed(&mut runner, source, None, None, |_| {}).await?;
