@@ -301,13 +301,13 @@ impl LogReader {
                     self.broken = true;
                     break;
                 };
-                self.take(&message, &mut page);
+                self.take(&message, &mut page, limit);
             }
         }
         Ok(page)
     }
 
-    fn take(&mut self, message: &jetstream::Message, page: &mut Page) {
+    fn take(&mut self, message: &jetstream::Message, page: &mut Page, limit: usize) {
         let Ok(info) = message.info() else { return };
         let seq = info.stream_sequence;
         if seq < self.next {
@@ -315,6 +315,10 @@ impl LogReader {
         }
         page.stored = time(info.published.unix_timestamp_nanos());
         self.pending = info.pending;
+        if page.events.is_empty() {
+            // Events are large, and moving them costs.
+            page.events.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
+        }
         let headers = message.headers.as_ref();
         self.next = seq + 1;
         match codec::recorded(&message.subject, headers, &message.payload, seq, page.stored) {

@@ -30,6 +30,11 @@ const START: Duration = Duration::from_millis(250);
 /// The least time between two pages: a page is a transaction of each projection, whatever is in it.
 const PACE: Duration = Duration::from_millis(25);
 
+/// The more comes, the more is to be gained by waiting: so much longer for each event of a page, up
+/// to a limit.
+const PACE_PER_EVENT: Duration = Duration::from_micros(200);
+const LONGEST_PACE: Duration = Duration::from_millis(75);
+
 /// Hands the pages of the log to whoever listens.
 #[derive(Clone, Debug)]
 pub(super) struct Hub {
@@ -71,13 +76,13 @@ impl Hub {
                 match reader.next(PAGE).await {
                     Ok(page) => {
                         retry.reset();
-                        let (full, last) = (page.events.len() == PAGE, page.events.last());
+                        let (count, last) = (page.events.len(), page.events.last());
                         let last = last.map_or(self.position(), |event| event.seq);
                         // Nobody listens: the projections are all still starting.
                         let _ = self.pages.send(Arc::new(page));
                         self.position.store(last, Ordering::Release);
-                        if !full {
-                            tokio::time::sleep_until(begun + PACE).await;
+                        if count < PAGE {
+                            tokio::time::sleep_until(begun + pace(count)).await;
                         }
                     }
                     Err(error) => {
@@ -101,6 +106,12 @@ impl Hub {
         }
         *patience = PATIENCE;
     }
+}
+
+/// How long to wait after a page of so many events.
+fn pace(count: usize) -> Duration {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    LONGEST_PACE.min(PACE + PACE_PER_EVENT.saturating_mul(count))
 }
 
 /// When the pages of the last minutes were stored, to tell a lag in seconds.

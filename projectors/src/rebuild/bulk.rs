@@ -6,6 +6,8 @@
 //! asks for one. What is missing is read from PostgreSQL's own catalogue: there is nothing to
 //! remember, and a copy whose builder was killed is taken up where it was.
 
+use std::time::Instant;
+
 use echolog_events::Recorded;
 use sqlx::{Connection, PgConnection};
 
@@ -55,15 +57,17 @@ impl Bulk {
         if self.bare {
             self.settle(runner).await?;
         }
-        for statement in self.missing(|_| true).await? {
-            run(&mut self.session, [statement]).await?;
-        }
+        let begun = Instant::now();
+        let missing = self.missing(|_| true).await?;
+        run(&mut self.session, missing).await?;
+        tracing::debug!(target = self.copy.name(), time = ?begun.elapsed(), "keys and indexes");
         Ok(())
     }
 
     /// Adds the keys by which old rows are found, together with what was left alone without them:
     /// the one tells of the other.
     async fn settle(&mut self, runner: &mut Runner) -> sqlx::Result<()> {
+        let begun = Instant::now();
         let missing = self.missing(|keys| keys == Keys::Lookup).await?;
         let rest = self.copy.projection().settle(&self.copy);
         let mut transaction = self.session.begin().await?;
@@ -72,6 +76,7 @@ impl Bulk {
         }
         run(&mut transaction, missing).await?;
         transaction.commit().await?;
+        tracing::debug!(target = self.copy.name(), time = ?begun.elapsed(), "keys for look-ups");
         self.bare = false;
         runner.set_bare(false);
         Ok(())

@@ -11,7 +11,7 @@ mod exchange;
 mod structure;
 mod views;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echolog_events::{Partition, Recorded};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -342,8 +342,10 @@ async fn feed(
         if position >= goal {
             return Ok(position);
         }
+        let begun = Instant::now();
         let mut page =
             source.read(position).await.map_err(|error| RebuildError::Source(Box::new(error)))?;
+        let read = begun.elapsed();
         if page.to <= position {
             return Ok(position);
         }
@@ -352,6 +354,8 @@ async fn feed(
             bulk.prepare(runner, &page.events).await?;
         }
         let flush = apply(runner, &page.events, page.to.min(goal)).await?;
+        let (target, written) = (runner.target().name(), flush.duration);
+        tracing::debug!(target, position = flush.position, ?read, ?written, "a page");
         progress(Progress { position: flush.position, events: flush.events });
     }
 }
