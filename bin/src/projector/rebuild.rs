@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 /// Events of one transaction: the more there are, the fewer rows are touched twice. Up to three pages
 /// are in memory, at less than 1 KiB an event.
-const PAGE: usize = 20_000;
+const PAGE: usize = 40_000;
 
 /// How often a rebuild that yields looks whether it may go on.
 const YIELD: Duration = Duration::from_millis(200);
