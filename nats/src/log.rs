@@ -1,6 +1,7 @@
 //! The event log: append under a fence, read in order, ask for the last of a subject.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::{HeaderMap, jetstream};
@@ -15,6 +16,10 @@ use crate::{Bus, BusError, Names, codec};
 
 /// The most messages that the broker takes in one atomic batch.
 const MAX_BATCH: usize = 1000;
+
+/// How long nothing may come although the broker has more, before it is asked anew: the client
+/// library notices a request that got lost after half a minute or more.
+const STALLED: Duration = Duration::from_secs(3);
 
 /// The broker's code for an expected sequence that is not the one found.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
@@ -291,6 +296,10 @@ impl LogReader {
                 // The client library would miss what gets lost with a connection after many
                 // seconds only.
                 Ok(()) = self.disconnects.changed() => None,
+                () = tokio::time::sleep(STALLED), if self.pending > 0 => {
+                    tracing::warn!(next = self.next, pending = self.pending, "the log stands still");
+                    None
+                }
             };
             let Some(chunk) = chunk else {
                 self.broken = true;
