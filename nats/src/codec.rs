@@ -40,9 +40,13 @@ pub(crate) fn recorded(
     stored: Time,
 ) -> Option<Recorded> {
     let subject: EventSubject = subject.parse().ok()?;
-    let get = |name: &str| {
-        headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
-    };
+    // In one pass: the client library would make a name of its own for every look-up.
+    let headers: Vec<(&str, &str)> = headers
+        .into_iter()
+        .flat_map(HeaderMap::iter)
+        .filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str())))
+        .collect();
+    let get = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, it)| *it);
     let name = get(header::TYPE).unwrap_or_default();
     let body = match get(header::SCHEMA).and_then(|schema| schema.parse().ok()) {
         Some(schema) => placed(Event::decode(name, schema, payload), &subject),

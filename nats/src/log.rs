@@ -1,6 +1,7 @@
 //! The event log: append under a fence, read in order, ask for the last of a subject.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
@@ -20,6 +21,10 @@ use crate::{Bus, BusError, Names, codec};
 
 /// The most messages that the broker takes in one atomic batch.
 const MAX_BATCH: usize = 1000;
+
+/// How long nothing may come although the broker has more, before it is asked anew: the client
+/// library notices a request that got lost after half a minute or more.
+const STALLED: Duration = Duration::from_secs(3);
 
 /// The broker's code for an expected sequence that is not the one found.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
@@ -272,6 +277,8 @@ pub struct LogReader {
     next: u64,
     messages: pull::Ordered,
     disconnects: watch::Receiver<u64>,
+    /// How many more the broker had when it sent the last one.
+    pending: u64,
     /// Nothing more is to be expected of `messages`.
     broken: bool,
 }
@@ -287,7 +294,7 @@ impl LogReader {
         let mut disconnects = log.bus.disconnects();
         disconnects.mark_unchanged();
         let messages = Self::messages(&log, next).await?;
-        Ok(Self { log, next, messages, disconnects, broken: false })
+        Ok(Self { log, next, messages, disconnects, pending: 0, broken: false })
     }
 
     async fn messages(log: &EventLog, next: u64) -> Result<pull::Ordered, BusError> {
@@ -311,16 +318,24 @@ impl LogReader {
     /// The log cannot be read now; the next call tries again from where this one was.
     pub async fn next(&mut self, limit: usize) -> Result<Page, BusError> {
         let mut page = Page { events: Vec::new(), stored: Time::default() };
-        while page.events.is_empty() {
+        // What the broker has is on its way: a page costs about as much with few events as with many.
+        while page.events.is_empty() || (self.pending > 0 && page.events.len() < limit) {
             if self.broken {
+                if !page.events.is_empty() {
+                    break;
+                }
                 self.reopen().await?;
             }
-            let mut chunks = (&mut self.messages).ready_chunks(limit);
+            let mut chunks = (&mut self.messages).ready_chunks(limit - page.events.len());
             let chunk = tokio::select! {
                 chunk = chunks.next() => chunk,
                 // The client library would miss what gets lost with a connection after many
                 // seconds only.
                 Ok(()) = self.disconnects.changed() => None,
+                () = tokio::time::sleep(STALLED), if self.pending > 0 => {
+                    tracing::warn!(next = self.next, pending = self.pending, "the log stands still");
+                    None
+                }
             };
             let Some(chunk) = chunk else {
                 self.broken = true;
@@ -331,19 +346,24 @@ impl LogReader {
                     self.broken = true;
                     break;
                 };
-                self.take(&message, &mut page);
+                self.take(&message, &mut page, limit);
             }
         }
         Ok(page)
     }
 
-    fn take(&mut self, message: &jetstream::Message, page: &mut Page) {
+    fn take(&mut self, message: &jetstream::Message, page: &mut Page, limit: usize) {
         let Ok(info) = message.info() else { return };
         let seq = info.stream_sequence;
         if seq < self.next {
             return;
         }
         page.stored = time(info.published.unix_timestamp_nanos());
+        self.pending = info.pending;
+        if page.events.is_empty() {
+            // Events are large, and moving them costs.
+            page.events.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
+        }
         let headers = message.headers.as_ref();
         self.next = seq + 1;
         match codec::recorded(&message.subject, headers, &message.payload, seq, page.stored) {
@@ -356,6 +376,7 @@ impl LogReader {
         tracing::debug!(from = self.next, "reading the log anew");
         self.disconnects.mark_unchanged();
         self.messages = Self::messages(&self.log, self.next).await?;
+        self.pending = 0;
         self.broken = false;
         Ok(())
     }

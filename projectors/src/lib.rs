@@ -19,6 +19,7 @@ mod ids;
 mod lease;
 mod ledger;
 mod look;
+mod map;
 mod messages;
 pub mod origin;
 pub mod parked;

@@ -7,7 +7,8 @@ use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::deciders::Deciders;
 use crate::ledger::Ledger;
-use crate::messages::Messages;
+use crate::messages::{self, Messages};
+use crate::sql::Sql;
 use crate::users::Users;
 use crate::{ProjectionError, Target};
 
@@ -108,6 +109,22 @@ impl Projection {
         }
     }
 
+    /// From when on a copy that is being filled has this key or index.
+    pub(crate) fn keys(self, name: &str) -> Keys {
+        match self {
+            Self::Messages => messages::keys(name),
+            Self::Auth | Self::Users | Self::Audit | Self::Ledger | Self::Deciders => Keys::Always,
+        }
+    }
+
+    /// What completes the rows of a copy when it gets its keys of kind [`Keys::Lookup`].
+    pub(crate) fn settle(self, target: &Target) -> Option<Sql> {
+        match self {
+            Self::Messages => Some(Messages::settle(target)),
+            Self::Auth | Self::Users | Self::Audit | Self::Ledger | Self::Deciders => None,
+        }
+    }
+
     /// Whether an event of this stream may concern it. Asked for events that cannot be read, whose
     /// type says nothing; the ledger reads no content.
     pub(crate) fn concerns(self, stream: Stream) -> bool {
@@ -133,6 +150,17 @@ impl Projection {
     }
 }
 
+/// From when on a copy that is being filled has a key or an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// From the start: every batch needs it.
+    Always,
+    /// From the first batch on that asks for rows of earlier ones.
+    Lookup,
+    /// Once the copy is complete: only readers need it.
+    Last,
+}
+
 /// A projection with its statements for one target.
 #[derive(Debug)]
 pub(crate) enum Writer {
@@ -154,6 +182,30 @@ impl Writer {
             Projection::Audit => Self::Audit(Audit::new(target)),
             Projection::Ledger => Self::Ledger(Ledger::new(target)),
             Projection::Deciders => Self::Deciders(Deciders::new(target)),
+        }
+    }
+
+    /// Whether these events need keys of kind [`Keys::Lookup`].
+    pub(crate) fn looks_up(&self, events: &[Recorded]) -> bool {
+        match self {
+            Self::Messages(_) => Messages::looks_up(events),
+            Self::Auth(_)
+            | Self::Users(_)
+            | Self::Audit(_)
+            | Self::Ledger(_)
+            | Self::Deciders(_) => false,
+        }
+    }
+
+    /// Whether keys of kind [`Keys::Lookup`] are missing.
+    pub(crate) fn set_bare(&mut self, bare: bool) {
+        match self {
+            Self::Messages(messages) => messages.set_bare(bare),
+            Self::Auth(_)
+            | Self::Users(_)
+            | Self::Audit(_)
+            | Self::Ledger(_)
+            | Self::Deciders(_) => {}
         }
     }
 

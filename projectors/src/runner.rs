@@ -92,6 +92,16 @@ impl Runner {
         self.parking.len()
     }
 
+    /// Tells the writer whether its tables lack the keys by which old rows are found.
+    pub(crate) fn set_bare(&mut self, bare: bool) {
+        self.writer.set_bare(bare);
+    }
+
+    /// Whether these events ask for rows that earlier batches wrote into tables without keys.
+    pub(crate) fn looks_up(&self, events: &[Recorded]) -> bool {
+        self.writer.looks_up(events)
+    }
+
     /// Applies the next events of the log, and notes that it is complete up to `to`: at least the
     /// last event's sequence, and more where nothing follows. Events of other partitions and those
     /// applied before are passed over. An event that cannot be applied is found by halving the

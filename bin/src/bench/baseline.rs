@@ -1,17 +1,16 @@
 //! The comparison: plain PostgreSQL that does the same with triggers, driven by pgbench.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use tokio::io::AsyncWriteExt as _;
+use anyhow::Context as _;
 use tokio::process::Command;
 
 use super::figures::{Baseline, Load, each, percentile};
 use super::process;
 use super::scale::Scale;
+use super::tools::{Tools, run};
 use crate::supervise::{Binaries, Credential, Postgres, PostgresOptions};
 
 const SCHEMA: &str = include_str!("../../bench/schema.sql");
@@ -36,7 +35,7 @@ pub(super) async fn measure(
     let owner = Credential::new("owner", "bench");
     let directory = data.join("baseline");
     let postgres = Postgres::start(binaries, &directory, PostgresOptions::new(owner)).await?;
-    let tools = Tools { binaries, postgres: &postgres };
+    let tools = Tools::new(binaries, &postgres);
     tools.sql("postgres", "CREATE DATABASE prepared;", &[]).await?;
     let users = ("users", scale.users as u64);
     let conversations = ("conversations", scale.conversations as u64);
@@ -50,21 +49,7 @@ pub(super) async fn measure(
     Ok(Baseline { seed, lean })
 }
 
-/// PostgreSQL's own programs on one server.
-struct Tools<'p> {
-    binaries: &'p Binaries,
-    postgres: &'p Postgres,
-}
-
 impl Tools<'_> {
-    /// A program beside the server, where the server's own link leads to, or else on the `PATH`.
-    fn program(&self, name: &str) -> PathBuf {
-        let server = self.binaries.postgres_bin.join("postgres");
-        let places = [server.canonicalize().unwrap_or_default(), server];
-        let places = places.iter().map(|server| server.with_file_name(name));
-        places.into_iter().find(|program| program.exists()).unwrap_or_else(|| name.into())
-    }
-
     /// Measures one variant in a copy of the database that was prepared.
     async fn variant(
         &self,
@@ -124,36 +109,7 @@ impl Tools<'_> {
         }
         Ok(latencies)
     }
-
-    /// Runs a script.
-    async fn sql(
-        &self,
-        database: &str,
-        script: &str,
-        variables: &[(&str, u64)],
-    ) -> anyhow::Result<()> {
-        let mut command = Command::new(self.program("psql"));
-        command.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]);
-        for (name, value) in variables {
-            command.args(["--set", &format!("{name}={value}")]);
-        }
-        command.arg(self.postgres.url(database));
-        run(command, script).await
-    }
 }
 
 /// Seconds that a variant runs before it is measured.
 const WARM_UP: u64 = 3;
-
-async fn run(mut command: Command, input: &str) -> anyhow::Result<()> {
-    let program = command.as_std().get_program().display().to_string();
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().with_context(|| format!("{program} cannot be run"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes()).await?;
-    }
-    let output = child.wait_with_output().await?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program} failed: {}", errors.trim());
-    Ok(())
-}

@@ -11,10 +11,12 @@ mod population;
 mod preload;
 mod process;
 mod random;
+mod replay;
 mod scale;
 mod session;
 mod site;
 mod table;
+mod tools;
 mod visible;
 mod worker;
 
@@ -40,11 +42,14 @@ pub enum Part {
     Latency,
     /// The projector alone, and what an event costs in a larger log.
     Growth,
+    /// Building the tables of `messages` anew from a large log, beside a bare `COPY`.
+    Replay,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Baseline, Self::EndToEnd, Self::Latency, Self::Growth];
+    pub const ALL: [Self; 5] =
+        [Self::Baseline, Self::EndToEnd, Self::Latency, Self::Growth, Self::Replay];
 }
 
 /// What to measure, and where.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::driver::{Driver, Pace, Run};
-use super::figures::{EndToEnd, Figures, Growth, Latency, Load, Memory, Rate, each, percentile};
+use super::figures::{
+    EndToEnd, Figures, Growth, Latency, Load, Memory, Rate, Replay, each, percentile,
+};
 use super::population::{Population, Spread};
 use super::preload::Preload;
 use super::process::Usage;
@@ -14,7 +16,7 @@ use super::random::Random;
 use super::site::Site;
 use super::visible::{self, Seen, Watch};
 use super::worker::Role;
-use super::{Bench, Part, Scale};
+use super::{Bench, Part, Scale, replay};
 use crate::clock;
 use crate::config::Config;
 use crate::supervise::Binaries;
@@ -69,10 +71,15 @@ impl<'b> Session<'b> {
             figures.projector = Some(rate);
             figures.growth = Some(growth);
         }
-        figures.memory = Some(Memory {
-            handler_mib: session.site.peak_memory(Role::Handler)?,
-            projector_mib: session.site.peak_memory(Role::Projector)?,
-        });
+        if bench.has(Part::EndToEnd) {
+            figures.memory = Some(Memory {
+                handler_mib: session.site.peak_memory(Role::Handler)?,
+                projector_mib: session.site.peak_memory(Role::Projector)?,
+            });
+        }
+        if bench.has(Part::Replay) {
+            figures.replay = Some(session.replay(binaries).await?);
+        }
         session.site.stop().await
     }
 
@@ -174,6 +181,15 @@ impl<'b> Session<'b> {
         let large = self.full_load("large log", &spread).await?;
         let cost_ratio = large.cpu_us_per_message / small.cpu_us_per_message;
         Ok((Rate { per_second }, Growth { events_small, events_large, cost_ratio }))
+    }
+
+    /// Builds the tables anew from a log of the larger size, on machines that do nothing else.
+    async fn replay(&mut self, binaries: &Binaries) -> anyhow::Result<Replay> {
+        self.site.stop_worker(Role::Handler).await?;
+        self.add_messages(self.scale.events_large, 3).await?;
+        self.wait_for_tables().await?;
+        self.site.stop_worker(Role::Projector).await?;
+        replay::measure(&self.site, &self.site.tools(binaries)).await
     }
 }
 

@@ -8,6 +8,7 @@ use echolog_projectors::db::Database;
 use echolog_projectors::store::Store;
 
 use super::process::{self, Usage};
+use super::tools::Tools;
 use super::worker::{Role, Worker};
 use crate::config::Config;
 use crate::connect::Connected;
@@ -90,6 +91,11 @@ impl Site {
     /// Reads how far the tables are.
     pub(super) fn store(&self) -> Store {
         Store::new(&self.database)
+    }
+
+    /// PostgreSQL's own programs.
+    pub(super) fn tools<'p>(&'p self, binaries: &'p Binaries) -> Tools<'p> {
+        Tools::new(binaries, &self.postgres)
     }
 
     /// The processor time that the servers have used so far.

@@ -13,14 +13,27 @@ use tokio::sync::broadcast;
 use crate::retry::Retry;
 
 /// Events of one page at most: one transaction of each projection.
-const PAGE: usize = 2_000;
+const PAGE: usize = 5_000;
 
 /// Pages that a projection may lag behind before it reads alone.
 const PAGES: usize = 32;
 
-/// The least time between two pages: under load, a page every few milliseconds costs less than a
-/// transaction per event, and nobody sees the difference.
-const PACE: Duration = Duration::from_millis(8);
+/// Pages that wait for the slowest projection before nothing more is read, and how long that is
+/// borne: one that is stuck must not hold the others up, and reads alone later.
+const WAITING: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(1);
+
+/// How long nothing is read at first: projections that start together read together.
+const START: Duration = Duration::from_millis(250);
+
+/// The least time between two pages: a page is a transaction of each projection, whatever is in it.
+const PACE: Duration = Duration::from_millis(25);
+
+/// The more comes, the more is to be gained by waiting: so much longer for each event of a page, up
+/// to a limit.
+const PACE_PER_EVENT: Duration = Duration::from_micros(200);
+const LONGEST_PACE: Duration = Duration::from_millis(75);
 
 /// Hands the pages of the log to whoever listens.
 #[derive(Clone, Debug)]
@@ -57,23 +70,26 @@ impl Hub {
     /// Reads for ever.
     pub(super) async fn read(self, log: EventLog) -> Result<(), ProjectionError> {
         let mut retry = Retry::default();
+        let mut patience = PATIENCE;
+        tokio::time::sleep(START).await;
         loop {
             let Ok(mut reader) = log.read_from(self.position() + 1).await else {
                 retry.pause().await;
                 continue;
             };
             loop {
+                self.wait(&mut patience).await;
                 let begun = tokio::time::Instant::now();
                 match reader.next(PAGE).await {
                     Ok(page) => {
                         retry.reset();
-                        let (full, last) = (page.events.len() == PAGE, page.events.last());
+                        let (count, last) = (page.events.len(), page.events.last());
                         let last = last.map_or(self.position(), |event| event.seq);
                         // Nobody listens: the projections are all still starting.
                         let _ = self.pages.send(Arc::new(page));
                         self.position.store(last, Ordering::Release);
-                        if !full {
-                            tokio::time::sleep_until(begun + PACE).await;
+                        if count < PAGE {
+                            tokio::time::sleep_until(begun + pace(count)).await;
                         }
                     }
                     Err(error) => {
@@ -85,6 +101,24 @@ impl Hub {
             }
         }
     }
+
+    /// Waits for the slowest projection, while there is patience left.
+    async fn wait(&self, patience: &mut Duration) {
+        while self.pages.len() >= WAITING {
+            if patience.is_zero() {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+            *patience = patience.saturating_sub(POLL);
+        }
+        *patience = PATIENCE;
+    }
+}
+
+/// How long to wait after a page of so many events.
+fn pace(count: usize) -> Duration {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    LONGEST_PACE.min(PACE + PACE_PER_EVENT.saturating_mul(count))
 }
 
 /// When the pages of the last minutes were stored, to tell a lag in seconds.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use echolog_events::Recorded;
 use echolog_nats::{BusError, EventLog, LogReader};
 use echolog_projectors::Projection;
 use echolog_projectors::db::Database;
@@ -13,9 +14,12 @@ use echolog_projectors::rebuild::{
 };
 use echolog_projectors::store::{Store, StoreError};
 use echolog_projectors::verify::{self, Finding};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
-/// Events that are read at once.
-const PAGE: usize = 10_000;
+/// Events of one transaction: the more there are, the fewer rows are touched twice. Up to three pages
+/// are in memory, at less than 1 KiB an event.
+const PAGE: usize = 40_000;
 
 /// How often a rebuild that yields looks whether it may go on.
 const YIELD: Duration = Duration::from_millis(200);
@@ -39,16 +43,10 @@ pub async fn run(
     database: &Database,
     name: &str,
     options: Rebuild,
-    mut progress: impl FnMut(f64),
+    progress: impl FnMut(f64),
 ) -> anyhow::Result<Report> {
     let projection = find(name)?;
-    let mut source = Source::new(log, database, projection, options.max_lag).await?;
-    let builder = Builder::new(database, projection);
-    builder.create_shadow().await?;
-    let goal = source.live.max(1) as f64;
-    let note = |now: Progress| progress((now.position as f64 / goal).min(1.0));
-    builder.catch_up(&mut source, None, note).await?;
-    source.max_lag = None;
+    let (builder, mut source) = build(log, database, projection, options.max_lag, progress).await?;
     let comparison = builder.compare(&mut source).await?;
     let mut report = Report::default();
     report.add(projection, comparison);
@@ -60,6 +58,24 @@ pub async fn run(
     }
     builder.swap(&mut source).await?;
     Ok(report)
+}
+
+/// Builds a copy of a projection's tables, complete up to where the live projection is.
+pub(crate) async fn build(
+    log: &EventLog,
+    database: &Database,
+    projection: Projection,
+    max_lag: Option<u64>,
+    mut progress: impl FnMut(f64),
+) -> anyhow::Result<(Builder, Source)> {
+    let mut source = Source::new(log, database, projection, max_lag).await?;
+    let builder = Builder::new(database, projection);
+    builder.create_shadow().await?;
+    let goal = source.live.max(1) as f64;
+    let note = |now: Progress| progress((now.position as f64 / goal).min(1.0));
+    builder.catch_up(&mut source, None, note).await?;
+    source.max_lag = None;
+    Ok((builder, source))
 }
 
 /// Puts the tables back that the last rebuild replaced, after they have caught up. Returns whether
@@ -96,13 +112,9 @@ pub async fn verify(
     report.skipped = parked::skipped(database).await?;
     report.skipped.retain(|skipped| projections.contains(&skipped.projection));
     for projection in projections {
-        let mut source = Source::new(log, database, projection, None).await?;
-        let builder = Builder::new(database, projection);
-        builder.drop_shadow().await?;
-        builder.create_shadow().await?;
-        let goal = source.live.max(1) as f64;
-        let note = |now: Progress| progress(projection.name(), now.position as f64 / goal);
-        builder.catch_up(&mut source, None, note).await?;
+        Builder::new(database, projection).drop_shadow().await?;
+        let note = |ratio| progress(projection.name(), ratio);
+        let (builder, mut source) = build(log, database, projection, None, note).await?;
         let comparison = builder.compare(&mut source).await?;
         builder.drop_shadow().await?;
         report.add(projection, comparison);
@@ -163,12 +175,12 @@ impl fmt::Display for Report {
 
 /// The log as a rebuild reads it: never further than the live projection is, so that the two can
 /// meet.
-struct Source {
+pub(crate) struct Source {
     log: EventLog,
     store: Store,
     projection: Projection,
-    reader: Option<LogReader>,
-    /// Where the reader stands.
+    ahead: Option<Ahead>,
+    /// The last event that was taken from the reader.
     at: u64,
     /// Where the live projection was when it was last asked.
     live: u64,
@@ -177,7 +189,7 @@ struct Source {
 
 /// Why the log cannot be read.
 #[derive(Debug, thiserror::Error)]
-enum SourceError {
+pub(crate) enum SourceError {
     #[error(transparent)]
     Bus(#[from] BusError),
     #[error(transparent)]
@@ -193,7 +205,7 @@ impl Source {
     ) -> Result<Self, SourceError> {
         let (log, store) = (log.clone(), Store::new(database));
         let live = store.positions().await?.lowest(projection);
-        Ok(Self { log, store, projection, reader: None, at: 0, live, max_lag })
+        Ok(Self { log, store, projection, ahead: None, at: 0, live, max_lag })
     }
 
     /// Asks where the live projection is; waits while it lags by more than it may.
@@ -217,14 +229,42 @@ impl EventSource for Source {
         if after >= self.live {
             return Ok(Page { events: Vec::new(), to: after });
         }
-        let mut reader = match self.reader.take() {
-            Some(reader) if self.at == after => reader,
-            _ => self.log.read_from(after + 1).await?,
+        let mut ahead = match self.ahead.take() {
+            Some(ahead) if self.at == after => ahead,
+            _ => Ahead::new(self.log.read_from(after + 1).await?),
         };
-        let mut events = reader.next(PAGE).await?.events;
+        let mut events = ahead.next().await?;
         self.at = events.last().map_or(after, |event| event.seq);
-        self.reader = Some(reader);
+        self.ahead = Some(ahead);
         events.retain(|event| event.seq <= self.live);
         Ok(Page { to: self.at.min(self.live), events })
+    }
+}
+
+/// Reads and decodes the next page while the one before is being written.
+struct Ahead {
+    pages: mpsc::Receiver<Result<Vec<Recorded>, BusError>>,
+    /// Ends with this.
+    _reading: JoinSet<()>,
+}
+
+impl Ahead {
+    fn new(mut reader: LogReader) -> Self {
+        let (sender, pages) = mpsc::channel(1);
+        let mut reading = JoinSet::new();
+        reading.spawn(async move {
+            loop {
+                let page = reader.next(PAGE).await.map(|page| page.events);
+                if sender.send(page).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { pages, _reading: reading }
+    }
+
+    async fn next(&mut self) -> Result<Vec<Recorded>, BusError> {
+        let page = self.pages.recv().await;
+        page.expect("the reader ends only when nobody listens any more")
     }
 }

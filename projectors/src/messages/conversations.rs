@@ -1,7 +1,5 @@
 //! Table `messages.conversations`.
 
-use std::collections::{HashMap, HashSet};
-
 use echolog_events::{
     ConversationCreated, ConversationType, ConversationUpdated, MessageSent, Recorded, Time, Uuid,
 };
@@ -9,6 +7,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::texts::preview;
+use crate::map::{HashMap, HashSet};
 use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};

@@ -1,11 +1,10 @@
 //! Table `messages.members`: roles and cursors.
 
-use std::collections::{HashMap, HashSet};
-
 use echolog_events::{ParticipantJoined, Recorded, Role, Time, Uuid};
 use sqlx::PgConnection;
 
 use super::MemberKey;
+use crate::map::{HashMap, HashSet};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target, ids};
 

@@ -7,6 +7,9 @@
 //! Unread numbers: see `messages.members` in the migrations. `uncounted` is a function of the other
 //! columns and of the messages, so members whose cursor moved are counted anew at the end of the
 //! batch, and all others get the difference.
+//!
+//! A copy that is being filled has no keys on messages until a batch asks for an old one. Until then
+//! `uncounted` is left alone as well, and counted once for everybody with those keys.
 
 mod conversations;
 mod cursors;
@@ -35,6 +38,8 @@ use self::pins::Pins;
 use self::reactions::Reactions;
 use self::texts::Texts;
 use self::uncounted::Uncounted;
+use crate::projection::Keys;
+use crate::sql::Sql;
 use crate::{ProjectionError, Target};
 
 /// Conversation and message: an id of a message alone says nothing.
@@ -42,6 +47,21 @@ type MessageKey = (Uuid, Uuid);
 
 /// Conversation and user.
 type MemberKey = (Uuid, Uuid);
+
+/// From when on a copy that is being filled has one of the keys and indexes. A batch finds its way
+/// in the small tables always; in the large one, among the messages, only for what happens to a
+/// message of an earlier batch.
+pub(crate) fn keys(name: &str) -> Keys {
+    match name {
+        "conversations_pkey"
+        | "uq_members"
+        | "membership_periods_pkey"
+        | "uq_message_reactions"
+        | "uq_pinned_messages" => Keys::Always,
+        "messages_pkey" | "uq_messages_seq" => Keys::Lookup,
+        _ => Keys::Last,
+    }
+}
 
 /// The statements of projection `messages`.
 #[derive(Debug)]
@@ -56,6 +76,8 @@ pub(crate) struct Messages {
     pins: pins::Statements,
     reactions: reactions::Statements,
     history: history::Statements,
+    /// There are no keys on messages yet.
+    bare: bool,
 }
 
 /// What a batch does to the tables.
@@ -87,7 +109,24 @@ impl Messages {
             pins: pins::Statements::new(target),
             reactions: reactions::Statements::new(target),
             history: history::Statements::new(target),
+            bare: false,
         }
+    }
+
+    /// Whether keys of kind [`Keys::Lookup`] are missing.
+    pub(crate) fn set_bare(&mut self, bare: bool) {
+        self.bare = bare;
+    }
+
+    /// What was left alone while those keys were missing.
+    pub(crate) fn settle(target: &Target) -> Sql {
+        uncounted::everybody(target)
+    }
+
+    /// Whether these events ask for messages that are in the table.
+    pub(crate) fn looks_up(events: &[Recorded]) -> bool {
+        let events: Vec<_> = events.iter().filter_map(ours).collect();
+        Needs::of(&events).look_up()
     }
 
     pub(crate) async fn write(
@@ -137,14 +176,16 @@ impl Messages {
         self.members.write(connection, &batch.members).await?;
         self.periods.write(connection, batch.periods).await?;
         // After the members: it counts from where their cursors are now.
-        let moved = batch.members.moved();
-        self.uncounted.write(connection, batch.uncounted, &moved).await?;
+        if !self.bare {
+            let moved = batch.members.moved();
+            self.uncounted.write(connection, batch.uncounted, &moved).await?;
+        }
         self.conversations.update(connection, &batch.conversations).await
     }
 }
 
 /// The event, if it is one of this domain.
-fn ours<'a>(event: &&'a Recorded) -> Option<(&'a Recorded, &'a MessagesEvent)> {
+fn ours(event: &Recorded) -> Option<(&Recorded, &MessagesEvent)> {
     match &event.body {
         Body::Known(Event::Messages(known)) => Some((event, known)),
         Body::Known(Event::Auth(_) | Event::Users(_) | Event::System(_)) | Body::Unreadable(_) => {

@@ -1,18 +1,21 @@
 //! The rows that a batch has to know.
 
-use std::collections::{HashMap, HashSet};
-
 use echolog_events::{MessagesEvent, Recorded, Uuid};
 
 use super::{MemberKey, MessageKey};
+use crate::map::{HashMap, HashSet};
 
 /// What has to be loaded before a batch can be folded.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Needs {
     pub(super) conversations: HashSet<Uuid>,
     pub(super) members: HashSet<MemberKey>,
-    /// Whether the text is needed too.
+    /// Messages of earlier batches, and whether the text is needed too.
     pub(super) messages: HashMap<MessageKey, bool>,
+    /// Messages of this batch.
+    sent: HashSet<MessageKey>,
+    /// Something happens to messages beside being sent.
+    revisits: bool,
 }
 
 impl Needs {
@@ -22,6 +25,11 @@ impl Needs {
             needs.add(event);
         }
         needs
+    }
+
+    /// Whether messages have to be found in the table.
+    pub(super) fn look_up(&self) -> bool {
+        self.revisits || !self.messages.is_empty()
     }
 
     fn add(&mut self, event: &MessagesEvent) {
@@ -46,29 +54,35 @@ impl Needs {
             }
             MessagesEvent::MessageSent(e) => {
                 if let Some(parent) = e.reply_to_message_id {
-                    self.message(conversation, parent);
+                    self.message(conversation, parent, false);
                 }
+                self.sent.insert((conversation, e.message_id));
             }
             MessagesEvent::MessageEdited(e) => {
-                self.messages.insert((conversation, e.message_id), true);
+                self.revisits = true;
+                self.message(conversation, e.message_id, true);
             }
-            MessagesEvent::MessageDeleted(e) => self.message(conversation, e.message_id),
+            MessagesEvent::MessageDeleted(e) => {
+                self.revisits = true;
+                self.message(conversation, e.message_id, false);
+            }
             MessagesEvent::ReactionAdded(e) | MessagesEvent::ReactionRemoved(e) => {
-                self.message(conversation, e.message_id);
+                self.revisits = true;
+                self.message(conversation, e.message_id, false);
             }
             MessagesEvent::MessagePinned(e) => {
-                self.message(conversation, e.message_id);
+                self.message(conversation, e.message_id, false);
                 return;
             }
             MessagesEvent::MessageUnpinned(_) => return,
             MessagesEvent::MessageDelivered(e) => {
                 self.members.insert((conversation, e.user_id));
-                self.message(conversation, e.message_id);
+                self.message(conversation, e.message_id, false);
                 return;
             }
             MessagesEvent::ConversationRead(e) => {
                 self.members.insert((conversation, e.user_id));
-                self.message(conversation, e.message_id);
+                self.message(conversation, e.message_id, false);
                 return;
             }
         }
@@ -76,7 +90,10 @@ impl Needs {
         self.conversations.insert(conversation);
     }
 
-    fn message(&mut self, conversation: Uuid, message: Uuid) {
-        self.messages.entry((conversation, message)).or_default();
+    fn message(&mut self, conversation: Uuid, message: Uuid, text: bool) {
+        let key = (conversation, message);
+        if !self.sent.contains(&key) {
+            *self.messages.entry(key).or_default() |= text;
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! Table `messages.membership_periods`.
 
-use std::collections::HashMap;
-
 use sqlx::PgConnection;
 
 use super::MemberKey;
+use crate::map::HashMap;
 use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};

@@ -1,11 +1,12 @@
 //! Table `messages.message_reactions`: a set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use echolog_events::{Reaction, Recorded, Time, Uuid};
 use sqlx::PgConnection;
 
 use super::MessageKey;
+use crate::map::HashMap;
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target, ids};
 
@@ -75,7 +76,7 @@ impl Statements {
         connection: &mut PgConnection,
         reactions: Reactions<'_>,
     ) -> Result<HashMap<MessageKey, i32>, ProjectionError> {
-        let mut changes = HashMap::new();
+        let mut changes = HashMap::default();
         let removed: Vec<Key<'_>> =
             reactions.0.iter().filter(|(_, fate)| fate.removed).map(|(key, _)| *key).collect();
         if !removed.is_empty() {

@@ -1,7 +1,6 @@
 //! Table `messages.messages`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use echolog_events::{MessageDeleted, MessageEdited, MessageSent, Recorded, Time, Uuid};
 use serde_json::json;
@@ -10,6 +9,7 @@ use sqlx::PgConnection;
 use super::MessageKey;
 use super::edits::Edit;
 use super::uncounted::Deleted;
+use crate::map::HashMap;
 use crate::rows::{Json, Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};

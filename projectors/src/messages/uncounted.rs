@@ -1,12 +1,11 @@
 //! Column `messages.members.uncounted`: messages after a member's `read_seq` that are the member's
 //! own or deleted, each once.
 
-use std::collections::HashMap;
-
 use echolog_events::Uuid;
 use sqlx::PgConnection;
 
 use super::MemberKey;
+use crate::map::HashMap;
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
@@ -31,6 +30,21 @@ const COUNT: &str = "UPDATE {schema}.members AS m SET uncounted = (
     )
     FROM unnest($1::uuid[], $2::uuid[]) AS d (conversation_id, user_id)
     WHERE m.conversation_id = d.conversation_id AND m.user_id = d.user_id";
+
+/// For a copy in which nothing was deleted yet.
+const EVERYBODY: &str = "UPDATE {schema}.members AS m SET uncounted = d.n
+    FROM (
+        SELECT conversation_id, x.user_id, count(*) AS n
+        FROM {schema}.members AS x JOIN {schema}.messages AS t USING (conversation_id)
+        WHERE x.is_active AND t.sender_user_id = x.user_id AND t.seq > x.read_seq
+        GROUP BY conversation_id, x.user_id
+    ) AS d
+    WHERE m.conversation_id = d.conversation_id AND m.user_id = d.user_id";
+
+/// Counts everybody's own messages, in a copy that was filled without counting.
+pub(super) fn everybody(target: &Target) -> Sql {
+    target.sql(EVERYBODY)
+}
 
 #[derive(Debug)]
 pub(super) struct Statements {

@@ -5,18 +5,21 @@
 //! projector go on meanwhile; only where copy and live tables have to be at one position is the
 //! live projector held for a moment, by the lock on its checkpoint.
 
+mod bulk;
 mod compare;
 mod exchange;
 mod structure;
 mod views;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echolog_events::{Partition, Recorded};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use self::bulk::Bulk;
 pub use self::compare::{Comparison, Difference, Side};
 use crate::db::Database;
+use crate::projection::Keys;
 use crate::{Projection, ProjectionError, Recovery, Runner, Target};
 
 /// How often something that others hold up is tried again, and after how long.
@@ -120,15 +123,31 @@ impl Rebuild {
         if begun == Some((self.projection.version(),)) {
             return Ok(true);
         }
-        let mut transaction = session.begin().await?;
-        drop_copy(&mut transaction, &shadow).await?;
-        structure::copy(&mut transaction, &Target::live(self.projection), &shadow).await?;
-        register(&mut transaction, &shadow).await?;
-        transaction.commit().await?;
+        self.create(&mut session, |keys| keys == Keys::Always).await?;
         Ok(false)
     }
 
-    /// Applies the log to the copy up to `goal`, or to the end of the log.
+    /// Makes an empty copy with some of the keys and indexes.
+    async fn create(
+        &self,
+        session: &mut PgConnection,
+        which: impl Fn(Keys) -> bool,
+    ) -> Result<(), RebuildError> {
+        let (live, shadow) = (Target::live(self.projection), Target::shadow(self.projection));
+        let mut transaction = session.begin().await?;
+        drop_copy(&mut transaction, &shadow).await?;
+        structure::copy(&mut transaction, &live, &shadow).await?;
+        for (name, statement) in structure::missing(&mut transaction, &live, &shadow).await? {
+            if which(self.projection.keys(&name)) {
+                run(&mut transaction, [statement]).await?;
+            }
+        }
+        register(&mut transaction, &shadow).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Applies the log to the copy up to `goal`, or to the end of the log; then the copy gets the
+    /// keys and indexes that it lacks.
     ///
     /// # Errors
     /// A log or a database that does not answer; somebody else who writes the copy.
@@ -136,10 +155,39 @@ impl Rebuild {
         &self,
         source: &mut impl EventSource,
         goal: Option<u64>,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<u64, RebuildError> {
+        match self.fill(source, goal, &mut progress).await {
+            Err(RebuildError::Database(error)) if is_double(&error) => {
+                // The log says something twice, which only a key notices in time to set it aside.
+                tracing::warn!(%error, "the copy is built again, with all keys from the start");
+                self.create(&mut self.session().await?, |_| true).await?;
+                self.fill(source, goal, &mut progress).await
+            }
+            result => result,
+        }
+    }
+
+    async fn fill(
+        &self,
+        source: &mut impl EventSource,
+        goal: Option<u64>,
         progress: impl FnMut(Progress),
     ) -> Result<u64, RebuildError> {
-        let mut runner = self.runner(Target::shadow(self.projection)).await?;
-        feed(&mut runner, source, goal, progress).await
+        let shadow = Target::shadow(self.projection);
+        let mut runner = self.runner(shadow.clone()).await?;
+        let mut bulk = Bulk::open(self.session().await?, shadow, &mut runner).await?;
+        let reached = feed(&mut runner, source, goal, Some(&mut bulk), progress).await?;
+        if goal.is_none() {
+            bulk.complete(&mut runner).await?;
+        }
+        Ok(reached)
+    }
+
+    /// Gives a copy whose building was interrupted what it lacks.
+    async fn complete(&self, copy: &Target, runner: &mut Runner) -> Result<(), RebuildError> {
+        let mut bulk = Bulk::open(self.session().await?, copy.clone(), runner).await?;
+        Ok(bulk.complete(runner).await?)
     }
 
     /// Compares copy and live tables, row by row, at one position. Live rows are held still only
@@ -150,7 +198,8 @@ impl Rebuild {
     pub async fn compare(&self, source: &mut impl EventSource) -> Result<Comparison, RebuildError> {
         let shadow = Target::shadow(self.projection);
         let mut runner = self.runner(shadow.clone()).await?;
-        feed(&mut runner, source, None, |_| {}).await?;
+        self.complete(&shadow, &mut runner).await?;
+        feed(&mut runner, source, None, None, |_| {}).await?;
         let mut holder = self.session().await?;
         let mut hold = holder.begin().await?;
         let position = self.meet(&mut hold, &mut runner, source).await?;
@@ -212,9 +261,10 @@ impl Rebuild {
         last: &Target,
     ) -> Result<u64, RebuildError> {
         let mut runner = self.runner(next.clone()).await?;
+        self.complete(next, &mut runner).await?;
         let mut session = self.session().await?;
         for _ in 0..TRIES {
-            feed(&mut runner, source, None, |_| {}).await?;
+            feed(&mut runner, source, None, None, |_| {}).await?;
             let mut transaction = session.begin().await?;
             let position = self.meet(&mut transaction, &mut runner, source).await?;
             if exchange::outlive_snapshots(&mut transaction).await? {
@@ -253,7 +303,7 @@ impl Rebuild {
             return Err(RebuildError::Apart(name));
         }
         let position = position.cast_unsigned();
-        let reached = feed(runner, source, Some(position), |_| {}).await?;
+        let reached = feed(runner, source, Some(position), None, |_| {}).await?;
         if reached == position { Ok(position) } else { Err(RebuildError::Apart(name)) }
     }
 
@@ -283,6 +333,7 @@ async fn feed(
     runner: &mut Runner,
     source: &mut impl EventSource,
     goal: Option<u64>,
+    mut bulk: Option<&mut Bulk>,
     mut progress: impl FnMut(Progress),
 ) -> Result<u64, RebuildError> {
     let goal = goal.unwrap_or(u64::MAX);
@@ -291,13 +342,20 @@ async fn feed(
         if position >= goal {
             return Ok(position);
         }
+        let begun = Instant::now();
         let mut page =
             source.read(position).await.map_err(|error| RebuildError::Source(Box::new(error)))?;
+        let read = begun.elapsed();
         if page.to <= position {
             return Ok(position);
         }
         page.events.retain(|event| event.seq <= goal);
+        if let Some(bulk) = &mut bulk {
+            bulk.prepare(runner, &page.events).await?;
+        }
         let flush = apply(runner, &page.events, page.to.min(goal)).await?;
+        let (target, written) = (runner.target().name(), flush.duration);
+        tracing::debug!(target, position = flush.position, ?read, ?written, "a page");
         progress(Progress { position: flush.position, events: flush.events });
     }
 }
@@ -361,6 +419,15 @@ async fn run(
 }
 
 fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    has_code(error, "55P03")
+}
+
+/// Whether a key cannot be made because a value is there twice.
+fn is_double(error: &sqlx::Error) -> bool {
+    has_code(error, "23505")
+}
+
+fn has_code(error: &sqlx::Error, wanted: &str) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.as_deref() == Some("55P03")
+    code.as_deref() == Some(wanted)
 }

@@ -17,18 +17,30 @@ const TABLE: &str = "SELECT format(
         coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', ''))
     FROM pg_class AS c WHERE c.oid = format('%I.%I', $1, $2)::regclass";
 
-const REST: &str = "SELECT format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $3, $2, conname,
-        pg_get_constraintdef(oid))
-    FROM pg_constraint
+/// The keys and indexes of `$1.$2` that `$3.$2` lacks, by name, and the statements that make them.
+const MISSING: &str =
+    "SELECT conname::text, format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $3, $2,
+        conname, pg_get_constraintdef(oid))
+    FROM pg_constraint AS k
     WHERE conrelid = format('%I.%I', $1, $2)::regclass AND contype IN ('p', 'u')
+        AND NOT EXISTS (
+            SELECT FROM pg_constraint
+            WHERE conrelid = format('%I.%I', $3, $2)::regclass AND conname = k.conname
+        )
     UNION ALL
-    SELECT regexp_replace(pg_get_indexdef(indexrelid), ' ON (ONLY )?\\S+ ',
+    SELECT c.relname::text, regexp_replace(pg_get_indexdef(indexrelid), ' ON (ONLY )?\\S+ ',
         format(' ON %I.%I ', $3, $2))
     FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = indexrelid
     WHERE indrelid = format('%I.%I', $1, $2)::regclass
-        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid)
-    UNION ALL
-    SELECT format('COMMENT ON TABLE %I.%I IS %L', $3, $2, obj_description(oid, 'pg_class'))
+        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+        AND NOT EXISTS (
+            SELECT FROM pg_index AS x JOIN pg_class AS own ON own.oid = x.indexrelid
+            WHERE x.indrelid = format('%I.%I', $3, $2)::regclass AND own.relname = c.relname
+        )";
+
+const REST: &str =
+    "SELECT format('COMMENT ON TABLE %I.%I IS %L', $3, $2, obj_description(oid, 'pg_class'))
     FROM pg_class WHERE oid = format('%I.%I', $1, $2)::regclass
     UNION ALL
     SELECT format('ALTER TABLE %I.%I OWNER TO %I', $3, $2, pg_get_userbyid(relowner))
@@ -44,7 +56,8 @@ const PARTITIONS: &str = "SELECT c.relname::text FROM pg_inherits AS i
     JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = format('%I.%I', $1, $2)::regclass ORDER BY 1";
 
-/// Makes empty copies of a target's tables, in a schema that is made for them.
+/// Makes empty copies of a target's tables without keys and indexes, in a schema that is made for
+/// them.
 pub(super) async fn copy(
     connection: &mut PgConnection,
     from: &Target,
@@ -63,6 +76,25 @@ pub(super) async fn copy(
         }
     }
     Ok(())
+}
+
+/// The keys and indexes that a copy lacks: their names, and the statements that make them.
+pub(super) async fn missing(
+    connection: &mut PgConnection,
+    from: &Target,
+    to: &Target,
+) -> sqlx::Result<Vec<(String, String)>> {
+    let mut missing = Vec::new();
+    for table in from.projection().tables() {
+        let found: Vec<(String, String)> = sqlx::query_as(MISSING)
+            .bind(from.schema())
+            .bind(table)
+            .bind(to.schema())
+            .fetch_all(&mut *connection)
+            .await?;
+        missing.extend(found);
+    }
+    Ok(missing)
 }
 
 /// The statements that give a table the rights that it has now.

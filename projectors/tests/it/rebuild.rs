@@ -109,6 +109,82 @@ async fn an_interrupted_build_is_taken_up_again() {
     assert!(matches!(error, RebuildError::Missing(_)), "{error}");
 }
 
+/// A log in which nothing happens to a message but that it is sent.
+fn chat() -> Log {
+    let mut log = Log::default();
+    log.group(id(100), &[id(1), id(2)]);
+    for n in 0..30 {
+        log.send(id(100), id(1000 + n), id(1 + n % 2), "hello");
+    }
+    log
+}
+
+/// The keys and indexes of a schema.
+async fn indexes(tables: &Tables, schema: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT replace(indexdef, '{schema}.', '') FROM pg_indexes WHERE schemaname = '{schema}'
+         UNION ALL SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+         WHERE connamespace = '{schema}'::regnamespace ORDER BY 1"
+    );
+    tables.rows(&sql).await
+}
+
+#[tokio::test]
+async fn a_copy_gets_its_indexes_when_it_is_complete() {
+    let log = chat();
+    let tables = Tables::given(&log).await;
+    let rebuild = Rebuild::new(&tables.database, Projection::Messages);
+    rebuild.create_shadow().await.expect("a copy");
+    let mut source = Source(&log.events);
+    rebuild.catch_up(&mut source, Some(20), |_| {}).await.expect("half of it");
+    let bare = indexes(&tables, "shadow_messages").await;
+    assert!(!bare.iter().any(|it| it.contains("messages_pkey")), "{bare:?}");
+
+    // The builder is gone; another one goes on.
+    let rebuild = Rebuild::new(&tables.database, Projection::Messages);
+    assert!(rebuild.create_shadow().await.expect("the same copy"));
+    rebuild.catch_up(&mut source, None, |_| {}).await.expect("caught up");
+    let live = indexes(&tables, "messages").await;
+    assert_eq!(indexes(&tables, "shadow_messages").await, live);
+    assert_eq!(rebuild.compare(&mut source).await.expect("compared").differences, []);
+    let uncounted = "SELECT array_agg(uncounted ORDER BY user_id) FROM shadow_messages.members";
+    assert_eq!(tables.value(uncounted).await, "{15,15}");
+}
+
+#[tokio::test]
+async fn a_copy_gets_its_keys_when_something_is_looked_up() {
+    let mut log = chat();
+    log.read(id(100), id(1), id(1003));
+    log.send(id(100), id(1030), id(1), "the last word");
+    let tables = Tables::given(&log).await;
+    let rebuild = Rebuild::new(&tables.database, Projection::Messages);
+    rebuild.create_shadow().await.expect("a copy");
+    let mut source = Source(&log.events);
+    rebuild.catch_up(&mut source, Some(log.end()), |_| {}).await.expect("caught up");
+    let half = indexes(&tables, "shadow_messages").await;
+    assert!(half.iter().any(|it| it.contains("messages_pkey")), "{half:?}");
+    assert!(!half.iter().any(|it| it.contains("idx_messages_reply_to_id")), "{half:?}");
+    rebuild.swap(&mut source).await.expect("completed and exchanged");
+    let live = indexes(&tables, "messages").await;
+    assert!(live.iter().any(|it| it.contains("idx_messages_reply_to_id")), "{live:?}");
+    let uncounted = "SELECT array_agg(uncounted ORDER BY user_id) FROM messages.members";
+    assert_eq!(tables.value(uncounted).await, "{14,15}");
+}
+
+#[tokio::test]
+async fn what_the_log_says_twice_is_set_aside_in_a_copy_too() {
+    let mut log = chat();
+    log.send(id(100), id(1000), id(1), "hello again");
+    let tables = Tables::given(&log).await;
+    let parked = "SELECT count(*) FROM projection.parked WHERE projection = 'messages'";
+    assert_eq!(tables.value(parked).await, "1");
+    let rebuild = Rebuild::new(&tables.database, Projection::Messages);
+    rebuild.create_shadow().await.expect("a copy");
+    let mut source = Source(&log.events);
+    rebuild.catch_up(&mut source, None, |_| {}).await.expect("built again with all keys");
+    assert_eq!(rebuild.compare(&mut source).await.expect("compared").differences, []);
+}
+
 #[tokio::test]
 async fn differences_are_shown_row_by_row() {
     let log = log();
