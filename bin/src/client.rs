@@ -171,10 +171,11 @@ impl Client {
         let mut retry = Retry::default();
         loop {
             let subject = self.subject("req", request);
-            let answer = self.bus.request(subject, headers(request), body(request), self.patience);
+            let wait = if request.await_projected { self.patience } else { AGAIN_AFTER };
+            let answer = self.bus.request(subject, headers(request), body(request), wait);
             match tokio::time::timeout_at(deadline, answer).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                // Nobody was there; perhaps somebody is about to be.
+                // Nobody was there, or whoever was has gone; perhaps somebody is about to be.
                 Ok(Err(_)) if tokio::time::Instant::now() < deadline => retry.pause().await,
                 _ => return Err(ClientError::Silence(self.patience, request.id)),
             }

@@ -21,7 +21,7 @@ use super::limits::Limiter;
 use super::ownership::{Owned, Ownership};
 use super::states::States;
 use super::tail::Tail;
-use super::{Handler, HandlerError, presence, projected};
+use super::{Handler, HandlerError, presence, projected, stopped};
 use crate::clock;
 use crate::retry::Retry;
 
@@ -437,15 +437,6 @@ impl Engine {
         self.record_position(partition).await;
         self.disown(partition);
         self.ownership.order(partition, Order::Release);
-    }
-}
-
-/// Waits until `stop` turns true, or nobody is left to say so.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    while !*stop.borrow_and_update() {
-        if stop.changed().await.is_err() {
-            return;
-        }
     }
 }
 

@@ -11,11 +11,12 @@ use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use bytes::Bytes;
 use echolog_commands::{Command, CommandType, ContentType, Outcome, Rejection};
-use echolog_nats::{CommandSubject, HeaderMap, Incoming, header};
+use echolog_nats::{CommandSubject, HeaderMap, Incoming, Subscriber, header};
 use futures::StreamExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
-use super::{Handler, HandlerError};
+use super::{Handler, HandlerError, stopped};
 use crate::retry::Retry;
 
 /// How many requests are under way at once.
@@ -33,19 +34,42 @@ struct Front {
     hashing: Semaphore,
 }
 
-/// Listens for requests; the future that it returns takes them, for ever.
+/// Listens for requests; the future that it returns takes them until `stop` turns true, and then
+/// finishes those that have come.
 pub(super) async fn listen(
     handler: Handler,
+    stop: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = ()> + Send, HandlerError> {
     let requests = handler.bus.subscribe(handler.names.requests(), Some("handlers")).await?;
     let front = Arc::new(Front { handler, hashing: Semaphore::new(1) });
-    Ok(requests.for_each_concurrent(CONCURRENCY, move |message| {
-        let front = Arc::clone(&front);
-        async move { front.take(message.into()).await }
-    }))
+    Ok(front.take_all(requests, stop))
 }
 
 impl Front {
+    async fn take_all(self: Arc<Self>, mut requests: Subscriber, mut stop: watch::Receiver<bool>) {
+        let mut under_way = JoinSet::new();
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                request = requests.next(), if under_way.len() < CONCURRENCY => match request {
+                    Some(request) => {
+                        let front = Arc::clone(&self);
+                        under_way.spawn(async move { front.take(request.into()).await });
+                    }
+                    None => break,
+                },
+                Some(_) = under_way.join_next() => {}
+                () = stopped(&mut stop), if !draining => {
+                    draining = true;
+                    if requests.drain().await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+
     async fn take(&self, incoming: Incoming) {
         let Some(reply) = incoming.reply.clone() else { return };
         let answer = match self.hand_over(&incoming).await {

@@ -17,6 +17,7 @@ mod tick;
 mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use echolog_commands::Settings;
 use echolog_nats::{Bus, BusError, EventLog, Names};
@@ -26,6 +27,9 @@ use tokio::task::JoinSet;
 
 use crate::metrics::HandlerMetrics;
 pub use limits::RateLimit;
+
+/// How long requests that are under way may take once the handler is told to stop.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// What a handler works with.
 #[derive(Clone, Debug)]
@@ -68,18 +72,39 @@ impl Handler {
     /// What it cannot start without; the future's: what it cannot go on without.
     pub async fn start(
         self,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) -> Result<impl Future<Output = Result<(), HandlerError>> + Send, HandlerError> {
         let mut front = JoinSet::new();
-        front.spawn(front::listen(self.clone()).await?);
+        front.spawn(front::listen(self.clone(), stop.clone()).await?);
         let engine = engine::Engine::start(self).await?;
+        let (end, ended) = watch::channel(false);
+        let drain = async move {
+            stopped(&mut stop).await;
+            // Requests under way need the owners of their partitions, and that may be us.
+            if tokio::time::timeout(DRAIN, front.join_next()).await.is_err() {
+                tracing::debug!("requests are left without an answer");
+            }
+            end.send_replace(true);
+            std::future::pending().await
+        };
         Ok(async move {
-            let _front = front;
-            engine.run(stop).await
+            tokio::select! {
+                ended = engine.run(ended) => ended,
+                never = drain => never,
+            }
         })
     }
 
     pub(crate) fn log(&self) -> EventLog {
         EventLog::new(self.bus.clone(), self.names.clone())
+    }
+}
+
+/// Waits until `stop` turns true, or nobody is left to say so.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    while !*stop.borrow_and_update() {
+        if stop.changed().await.is_err() {
+            return;
+        }
     }
 }
