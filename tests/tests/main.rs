@@ -12,4 +12,5 @@ mod model;
 mod parking;
 mod projections;
 mod setup;
+mod tour;
 mod workers;

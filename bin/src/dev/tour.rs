@@ -257,7 +257,10 @@ impl Tour<'_> {
             ada,
             "messages.update_conversation",
             group,
-            json!({ "title": "restaurants of the world" }),
+            json!({
+                "title": "restaurants of the world",
+                "avatar_url": "https://example.org/restaurants.png",
+            }),
         )
         .await?;
         self.send(ada, "messages.change_role", group, json!({ "user_id": emmy, "role": "admin" }))
@@ -268,6 +271,8 @@ impl Tour<'_> {
         self.send(emmy, "messages.remove_member", group, json!({ "user_id": srinivasa })).await?;
         self.send(emmy, "messages.add_members", group, json!({ "user_ids": [srinivasa] })).await?;
         self.send(cahit, "messages.leave_conversation", group, json!({})).await?;
+        self.send(ada, "messages.add_members", group, json!({ "user_ids": [cahit] })).await?;
+        self.send(emmy, "messages.remove_member", group, json!({ "user_id": cahit })).await?;
         self.send(ada, "users.block_user", ada, json!({ "user_id": cahit, "reason": "spoilers" }))
             .await?;
         self.send(ada, "users.block_user", ada, json!({ "user_id": sofia })).await?;
@@ -321,7 +326,7 @@ impl Tour<'_> {
         )).await?;
         say("The last page of the group, straight from PostgreSQL:");
         self.table(&format!(
-            "SELECT m.seq, p.display_name AS sender, m.message_type AS type, left(m.content, 40) AS content, m.is_edited AS edited, m.is_deleted AS deleted, m.reaction_count AS reactions
+            "SELECT m.seq, p.display_name AS sender, m.message_type AS type, left(coalesce(nullif(m.content, ''), m.metadata::text), 40) AS content, m.is_edited AS edited, m.is_deleted AS deleted, m.reaction_count AS reactions
              FROM messages.messages m JOIN users.profiles p ON p.user_id = m.sender_user_id
              WHERE m.conversation_id = '{group}' ORDER BY m.seq DESC LIMIT 14"
         )).await?;
