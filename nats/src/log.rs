@@ -1,17 +1,19 @@
 //! The event log: append under a fence, read in order, ask for the last of a subject.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use echolog_events::{Event, EventSubject, Meta, Partition, Recorded, StreamKey, Time, Uuid};
 use futures::StreamExt;
+use futures::future::join_all;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -44,7 +46,7 @@ pub struct NewRecord {
     pub expected: Option<u64>,
 }
 
-/// Events that go into the log together or not at all.
+/// Events that go into the log together: all or none of them, unless they are [`Self::apart`].
 #[derive(Debug, Default)]
 pub struct Append {
     /// In order; at most 1,000.
@@ -52,6 +54,9 @@ pub struct Append {
     /// For each partition concerned, the sequence of its owner's last event: a newer owner makes
     /// the broker refuse the group.
     pub fences: HashMap<Partition, u64>,
+    /// Whether any of the records may go in without the others. Then each goes by itself: the
+    /// broker's price of a batch is that of a dozen single messages.
+    pub apart: bool,
 }
 
 impl Append {
@@ -124,20 +129,36 @@ impl EventLog {
         Ok(LogState { id, last_seq: info.state.last_sequence })
     }
 
-    /// Appends a group and returns the sequence of its first event; the others follow it without
-    /// a gap.
+    /// Appends a group and returns the sequences of its events.
     ///
     /// # Errors
     /// See [`AppendError`]: after `Unknown` only the log itself can tell what happened.
-    pub async fn append(&self, append: &Append) -> Result<u64, AppendError> {
-        let count = append.records.len();
-        let mut fences = append.fences.clone();
-        let mut messages = Vec::with_capacity(count);
-        for record in &append.records {
+    pub async fn append(&self, append: &Append) -> Result<Vec<u64>, AppendError> {
+        let count = append.records.len() as u64;
+        let mut messages = self.messages(append);
+        if append.apart {
+            return self.send_apart(messages).await;
+        }
+        let ack = if messages.len() == 1
+            && let Some((subject, headers, payload)) = messages.pop()
+        {
+            self.send(subject, headers, payload).await?
+        } else {
+            self.send_batch(messages).await?
+        };
+        Ok((ack.seq + 1 - count..=ack.seq).collect())
+    }
+
+    fn messages(&self, append: &Append) -> Vec<(String, HeaderMap, Bytes)> {
+        let mut fenced = HashSet::new();
+        let message = |record: &NewRecord| {
             let subject = self.subject(record.partition, &record.key);
             let mut headers = codec::headers(self.names.tenant(), &record.event, &record.meta);
-            // One message of each partition carries the fence; the batch stands or falls whole.
-            if let (None, Some(epoch)) = (record.expected, fences.remove(&record.partition)) {
+            let fence = append.fences.get(&record.partition);
+            // In a batch one message of each partition carries the fence: it stands or falls whole.
+            let carries = append.apart || !fenced.contains(&record.partition);
+            if let (None, Some(epoch), true) = (record.expected, fence, carries) {
+                fenced.insert(record.partition);
                 headers.insert("Nats-Expected-Last-Subject-Sequence", epoch.to_string());
                 headers.insert(
                     "Nats-Expected-Last-Subject-Sequence-Subject",
@@ -146,14 +167,38 @@ impl EventLog {
             } else if let Some(expected) = record.expected {
                 headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
             }
-            messages.push((subject, headers, Bytes::from(record.event.encode())));
-        }
-        debug_assert!(fences.is_empty(), "every fence has a message that carries it");
-        let ack = match <[_; 1]>::try_from(messages) {
-            Ok([(subject, headers, payload)]) => self.send(subject, headers, payload).await?,
-            Err(messages) => self.send_batch(messages).await?,
+            (subject, headers, Bytes::from(record.event.encode()))
         };
-        Ok(ack.seq + 1 - count as u64)
+        let messages: Vec<_> = append.records.iter().map(message).collect();
+        debug_assert_eq!(fenced.len(), append.fences.len(), "every fence is carried");
+        messages
+    }
+
+    /// One after the other, in order, without waiting for the answers in between.
+    async fn send_apart(
+        &self,
+        messages: Vec<(String, HeaderMap, Bytes)>,
+    ) -> Result<Vec<u64>, AppendError> {
+        let mut acks = Vec::with_capacity(messages.len());
+        for (subject, headers, payload) in messages {
+            let published = self.bus.jetstream.publish_with_headers(subject, headers, payload);
+            let ack = published.await.map_err(|error| AppendError::Unknown(error.to_string()))?;
+            acks.push(ack.into_future());
+        }
+        let mut seqs = Vec::with_capacity(acks.len());
+        let mut conflicts = 0;
+        for ack in join_all(acks).await {
+            match ack {
+                Ok(ack) => seqs.push(ack.sequence),
+                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => conflicts += 1,
+                Err(error) => return Err(AppendError::Unknown(error.to_string())),
+            }
+        }
+        match (seqs.is_empty(), conflicts) {
+            (_, 0) => Ok(seqs),
+            (true, _) => Err(AppendError::Conflict),
+            (false, _) => Err(AppendError::Unknown("only a part was appended".to_owned())),
+        }
     }
 
     fn subject(&self, partition: Partition, key: &StreamKey) -> String {

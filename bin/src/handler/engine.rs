@@ -333,7 +333,8 @@ impl Engine {
 
     async fn append_to_owner(&self, record: NewRecord) -> Result<u64, AppendError> {
         let append = Append { records: vec![record], ..Append::default() };
-        self.log.append(&append).await
+        let seqs = self.log.append(&append).await?;
+        Ok(seqs.last().copied().unwrap_or_default())
     }
 
     /// Forgets a partition. What was under way for it gets no answer from here.

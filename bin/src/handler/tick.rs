@@ -27,6 +27,9 @@ const ATTEMPTS: u32 = 3;
 /// A group is closed when one more command might not fit into it.
 const GROUP: usize = Append::MAX / 2;
 
+/// How many events go into the log one by one rather than as a batch, where they may.
+const APART: usize = 16;
+
 /// How many rounds of loading a decision may ask for: each state may lead to the next.
 const ROUNDS: usize = 6;
 
@@ -313,17 +316,15 @@ impl<'e> Tick<'e> {
     /// again.
     async fn commit(&mut self, group: Group) -> Option<Vec<Entry>> {
         let mut append = Append { records: group.records.clone(), ..Append::default() };
-        for record in append.records.iter_mut().filter(|record| record.expected.is_none()) {
-            let Some(owned) = self.engine.ownership.get(record.partition) else { continue };
-            if append.fences.insert(record.partition, owned.epoch).is_none() {
-                record.meta.position =
-                    Some(group.positions.get(&record.partition).copied().unwrap_or(owned.logged));
-            }
-        }
+        self.set_fences(&group, &mut append);
         let noted = self.note_rejections(&group, &mut append);
         let fenced: HashSet<Partition> = append.fences.keys().chain(&noted).copied().collect();
+        append.apart = noted.is_empty() && self.is_independent(&group);
+        if append.apart {
+            self.set_positions(&group, &mut append);
+        }
         let appended = if append.records.is_empty() {
-            Ok(0)
+            Ok(Vec::new())
         } else {
             let timer = self.engine.handler.metrics.append_seconds.start_timer();
             let appended = self.engine.log.append(&append).await;
@@ -331,9 +332,10 @@ impl<'e> Tick<'e> {
             appended
         };
         match appended {
-            Ok(first) => {
-                let noted = noted.into_iter().zip(first + group.records.len() as u64..);
-                self.note_appended(&group, &fenced, first, noted.collect()).await;
+            Ok(seqs) => {
+                let noted = noted.into_iter().zip(seqs.iter().skip(group.records.len()).copied());
+                let noted = noted.collect();
+                self.note_appended(&group, &fenced, &seqs, noted).await;
                 None
             }
             Err(AppendError::Conflict) => Some(self.after_conflict(group, &fenced).await),
@@ -353,6 +355,67 @@ impl<'e> Tick<'e> {
                 None
             }
         }
+    }
+
+    /// Names the owner in each partition, and how far its commands are handled with this group.
+    fn set_fences(&self, group: &Group, append: &mut Append) {
+        for record in append.records.iter_mut().filter(|record| record.expected.is_none()) {
+            let Some(owned) = self.engine.ownership.get(record.partition) else { continue };
+            if append.fences.insert(record.partition, owned.epoch).is_none() {
+                record.meta.position =
+                    Some(group.positions.get(&record.partition).copied().unwrap_or(owned.logged));
+            }
+        }
+    }
+
+    /// Lets each record of a group say how far the commands are handled with it: what goes in by
+    /// itself must not speak for what may not go in.
+    fn set_positions(&self, group: &Group, append: &mut Append) {
+        let mut positions: HashMap<Partition, CommandPosition> = HashMap::new();
+        let mut last: HashMap<Partition, usize> = HashMap::new();
+        for (entry, verdict) in &group.entries {
+            let partition = entry.admitted.partition;
+            if let Source::Queue { position, .. } = entry.admitted.source {
+                positions.insert(partition, position);
+            }
+            let Verdict::Accepted { first, count: 1 } = *verdict else { continue };
+            let logged = self.engine.ownership.get(partition).map(|owned| owned.logged);
+            append.records[first].meta.position = positions.get(&partition).copied().or(logged);
+            last.insert(partition, first);
+        }
+        for (partition, index) in last {
+            if let Some(position) = group.positions.get(&partition) {
+                append.records[index].meta.position = Some(*position);
+            }
+        }
+    }
+
+    /// Whether each command of a small group would have been decided alike without the others, so
+    /// that any of them may go into the log alone.
+    fn is_independent(&self, group: &Group) -> bool {
+        if !(2..=APART).contains(&group.records.len()) {
+            return false;
+        }
+        let mut changed: HashMap<Key, usize> = HashMap::new();
+        for (index, (entry, verdict)) in group.entries.iter().enumerate() {
+            let Verdict::Accepted { first, count: 1.. } = *verdict else { continue };
+            let record = &group.records[first];
+            let alone = matches!(verdict, Verdict::Accepted { count: 1, .. })
+                && record.expected.is_none()
+                && record.partition == entry.admitted.partition;
+            let key = Key::changed_by(&record.key, &record.event);
+            let twice = key.is_some_and(|key| changed.insert(key, index).is_some());
+            if !alone || twice {
+                return false;
+            }
+        }
+        let settings = &self.engine.handler.settings;
+        group.entries.iter().enumerate().all(|(index, (entry, _))| {
+            let mut needs = Needs::default();
+            let context = context(&entry.admitted, self.time, settings);
+            entry.admitted.command.needs(&context, &self.engine.states.world, &mut needs);
+            needs.into_keys().iter().all(|key| changed.get(key).is_none_or(|by| *by == index))
+        })
     }
 
     /// A no is in the log before it is told: after a crash another owner would decide the command
@@ -384,12 +447,11 @@ impl<'e> Tick<'e> {
         &mut self,
         group: &Group,
         fenced: &HashSet<Partition>,
-        first: u64,
+        seqs: &[u64],
         noted: HashMap<Partition, u64>,
     ) {
-        let count = (group.records.len() + noted.len()) as u64;
-        if count > 0 {
-            self.engine.appended = self.engine.appended.max(first + count - 1);
+        if let Some(last) = seqs.iter().max() {
+            self.engine.appended = self.engine.appended.max(*last);
             for record in &group.records {
                 let name = record.event.event_type().name;
                 self.engine.handler.metrics.events_appended.with_label_values(&[name]).inc();
@@ -410,7 +472,7 @@ impl<'e> Tick<'e> {
             let outcome = match verdict {
                 Verdict::SameAs(index) => outcomes[*index].clone(),
                 Verdict::Known(_) | Verdict::Refused(_) | Verdict::Accepted { .. } => {
-                    self.outcome(&entry.admitted, verdict, &group.records, first)
+                    self.outcome(&entry.admitted, verdict, &group.records, seqs)
                 }
             };
             outcomes.push(outcome);
@@ -425,7 +487,7 @@ impl<'e> Tick<'e> {
         admitted: &Admitted,
         verdict: &Verdict,
         records: &[NewRecord],
-        first_seq: u64,
+        seqs: &[u64],
     ) -> Outcome {
         let id = admitted.command_id;
         let done = match verdict {
@@ -433,13 +495,13 @@ impl<'e> Tick<'e> {
             Verdict::Known(done) => Some(done.clone()),
             Verdict::Accepted { count: 0, .. } | Verdict::SameAs(_) => None,
             Verdict::Accepted { first, count } => {
-                let records = &records[*first..first + count];
+                let (records, seqs) =
+                    (&records[*first..first + count], &seqs[*first..first + count]);
                 let stream = own_stream(&admitted.command, admitted.target);
                 let own = records.iter().rposition(|record| record.key == stream).unwrap_or(0);
-                let seq = first_seq + *first as u64;
                 let done = Done {
-                    seq: seq + *count as u64 - 1,
-                    version: seq + own as u64,
+                    seq: seqs[count - 1],
+                    version: seqs[own],
                     events: records
                         .iter()
                         .map(|record| record.event.event_type().short().to_owned())
