@@ -12,6 +12,8 @@ mod context;
 mod decider;
 mod doc;
 pub mod fields;
+#[cfg(test)]
+mod hostile;
 pub mod messages;
 mod outcome;
 #[cfg(test)]
