@@ -221,6 +221,7 @@ fn local_url(scheme: &str, port: u16) -> url::Url {
 mod tests {
     use super::*;
     use std::net::TcpStream;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn a_url_keeps_every_character_of_the_password() {
@@ -248,8 +249,13 @@ mod tests {
         // One goes in an orderly way, one without warning; both come back where they were.
         nats.stop().await.unwrap();
         postgres.kill().await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
         for port in ports {
-            TcpStream::connect(("127.0.0.1", port)).unwrap_err();
+            // What a killed server leaves behind takes a moment to go as well.
+            while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                assert!(Instant::now() < deadline, "somebody still listens on {port}");
+                tokio::task::yield_now().await;
+            }
         }
 
         let nats = Nats::start(&binaries, &in_nats, NatsOptions::default()).await.unwrap();
