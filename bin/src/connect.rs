@@ -33,7 +33,7 @@ impl Connected {
         connected.database.check_migrated().await?;
         // In this order: the tables go on following the log.
         let position = Store::new(&connected.database).positions().await?.highest();
-        let LogState { id, last_seq } = connected.log.state().await?;
+        let LogState { id, last_seq, .. } = connected.log.state().await?;
         connected.origin(id).check(&connected.database).await?;
         ensure!(
             position <= last_seq,

@@ -23,6 +23,9 @@ const PULL_EXPIRES: Duration = Duration::from_millis(1_500);
 /// How many commands one pull asks for.
 const PULL_BATCH: usize = 500;
 
+/// How long to wait before the broker is asked again after something went wrong.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What a feed has to say.
 #[derive(Debug)]
 pub enum FeedEvent {
@@ -127,7 +130,7 @@ impl Feed {
             }
             // An order that was meant for the run that has just ended must not begin another.
             while self.orders.try_recv().is_ok() {}
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -169,7 +172,10 @@ impl Feed {
                     () = self.events.closed() => return Ok(false),
                 };
                 let Some(message) = message else { return Ok(false) };
-                if message.status.is_some() {
+                if let Some(status) = message.status {
+                    if !matches!(status.as_u16(), 404 | 408 | 409 | 423) {
+                        tokio::time::sleep(PAUSE).await;
+                    }
                     break;
                 }
                 let pin = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pin-Id"));
@@ -201,8 +207,8 @@ impl Feed {
                 match status.as_u16() {
                     // The pull has expired; what it had left is in the header.
                     404 | 408 | 409 => asked = 0,
-                    423 => return Ok(RunEnd::Lost),
-                    _ => {}
+                    // Another is pinned, or the consumer has moved to another server.
+                    _ => return Ok(RunEnd::Lost),
                 }
                 continue;
             }

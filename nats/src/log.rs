@@ -85,6 +85,8 @@ pub struct LogState {
     pub id: String,
     /// Sequence of the last event; 0 if there is none.
     pub last_seq: u64,
+    /// How many servers keep a copy.
+    pub replicas: usize,
 }
 
 /// The log of a tenant.
@@ -126,7 +128,8 @@ impl EventLog {
         })?;
         let info = stream.cached_info();
         let id = info.config.metadata.get(LOG_ID).cloned().unwrap_or_default();
-        Ok(LogState { id, last_seq: info.state.last_sequence })
+        let (last_seq, replicas) = (info.state.last_sequence, info.config.num_replicas);
+        Ok(LogState { id, last_seq, replicas })
     }
 
     /// Appends a group and returns the sequences of its events.

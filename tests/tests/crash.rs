@@ -4,6 +4,7 @@
 mod chance;
 mod guards;
 mod load;
+mod outages;
 mod poison;
 mod proof;
 mod queue;

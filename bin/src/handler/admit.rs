@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use echolog_commands::{
-    Actor, Command, CommandType, ContentType, ErrorCode, Outcome, Rejection, fields,
-};
+use echolog_commands::{Actor, Command, CommandType, ContentType, Outcome, Rejection, fields};
 use echolog_events::{CommandPosition, Partition, Time, Uuid, event_id};
 use echolog_nats::{CommandSubject, Delivery, Incoming, IncomingHeaders, header};
 
@@ -128,13 +126,17 @@ pub(super) fn passed_over(delivery: Delivery) -> Admission {
 }
 
 /// Reads a command that the request path handed over: its body is MessagePack, its secret hashed.
-pub(super) fn from_request(partition: Partition, incoming: Incoming) -> Option<Admission> {
+pub(super) fn from_request(
+    partition: Partition,
+    incoming: Incoming,
+    now: Time,
+) -> Option<Admission> {
     let Incoming { reply, headers, body, .. } = incoming;
     let subject = CommandSubject::parse(headers.get(header::SUBJECT)?)?;
     if subject.partition() != partition {
         return None;
     }
-    Some(read(partition, &subject, &headers, &body, Source::Request { reply }, clock::now()))
+    Some(read(partition, &subject, &headers, &body, Source::Request { reply }, now))
 }
 
 fn read(
@@ -217,9 +219,7 @@ fn read(
             command_type,
             received,
             // A secret is no less secret for being malformed.
-            erase: erase
-                || command_type.is_some_and(CommandType::may_carry_secret)
-                    && rejection.code == ErrorCode::Invalid,
+            erase: erase || command_type.is_some_and(CommandType::may_carry_secret),
             rejection,
         })),
     }

@@ -12,6 +12,7 @@ use echolog_nats::{
     Append, AppendError, Delivery, EventLog, Feed, FeedEvent, Incoming, NewRecord, Order, Page,
     Start,
 };
+use echolog_projectors::Positions;
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,9 +20,10 @@ use tokio::task::JoinSet;
 use super::admit::{self, Admission};
 use super::limits::Limiter;
 use super::ownership::{Owned, Ownership};
+use super::rejected::Rejected;
 use super::states::States;
 use super::tail::Tail;
-use super::{Handler, HandlerError, presence, projected, stopped};
+use super::{Handler, HandlerError, positions, presence, projected, stopped};
 use crate::clock;
 use crate::retry::Retry;
 
@@ -65,6 +67,13 @@ pub(super) struct Engine {
     pub(super) awaiting: mpsc::Sender<projected::Waiting>,
     /// Sequence of the last event that this process has appended.
     pub(super) appended: u64,
+    /// Whether the log is kept by one server: others take one fenced message of a subject at a time.
+    pub(super) alone: bool,
+    /// The commands that were rejected lately.
+    pub(super) rejected: Rejected,
+    /// PostgreSQL did not answer in time: it is not asked again before this.
+    pub(super) rests_until: Instant,
+    positions: watch::Receiver<Option<Positions>>,
     handlers: watch::Receiver<usize>,
     feeds: JoinSet<()>,
     _tasks: JoinSet<()>,
@@ -78,8 +87,16 @@ impl Engine {
     pub(super) async fn start(handler: Handler) -> Result<Self, HandlerError> {
         let log = handler.log();
         let (owners, floor) = owners(&handler).await?;
-        let (page_sender, pages) = mpsc::channel(64);
+        let (page_sender, mut pages) = mpsc::channel(64);
         tokio::spawn(follow_log(log.clone(), floor + 1, page_sender));
+        let state = log.state().await?;
+        // Before anyone gives it a partition: what it does not know yet may take long to read.
+        let mut tail = Tail::new(floor, owners);
+        while tail.position() < state.last_seq {
+            let page: Page = pages.recv().await.ok_or(HandlerError::Stopped("log reader"))?;
+            tail.read(page.events, page.stored, &mut [], |_| false);
+            tail.trim(floor);
+        }
 
         let (input, inputs) = mpsc::channel(8 * TICK);
         let (feed_sender, mut feed_events) = mpsc::channel(4 * TICK);
@@ -104,7 +121,11 @@ impl Engine {
         let awaiting = projected::spawn(handler.bus.clone(), handler.store.clone());
         let engine = Self {
             log,
-            tail: Tail::new(floor, owners),
+            tail,
+            alone: state.replicas == 1,
+            positions: positions::watch(handler.store.clone(), &mut tasks),
+            rejected: Rejected::default(),
+            rests_until: Instant::now(),
             states: States::default(),
             ownership: Ownership::new(orders),
             limiter: Limiter::new(handler.rate_limit),
@@ -192,7 +213,9 @@ impl Engine {
                 }
                 Input::Request(partition, incoming) => {
                     if self.ownership.owns(partition) {
-                        admissions.extend(admit::from_request(partition, incoming));
+                        // By the clock that ids are measured with everywhere.
+                        let now = self.tail.window.broker_time().unwrap_or_else(clock::now);
+                        admissions.extend(admit::from_request(partition, incoming, now));
                     }
                 }
             }
@@ -288,6 +311,27 @@ impl Engine {
         }
     }
 
+    /// Takes a partition over anew, unless another has done so.
+    pub(super) async fn retake(&mut self, partition: Partition) {
+        self.confirm(partition).await;
+        if self.ownership.owns(partition) {
+            self.take_over(partition).await;
+        }
+    }
+
+    /// Takes in what others have appended so far.
+    pub(super) async fn refresh(&mut self) -> bool {
+        match self.log.head().await {
+            Ok(head) => self.catch_up(head).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Whether other handlers decide about other partitions.
+    pub(super) fn has_company(&self) -> bool {
+        self.ownership.partitions().len() < usize::from(PARTITIONS)
+    }
+
     async fn try_take_over(&mut self, partition: Partition) -> Result<(), String> {
         let key = owner_key();
         let last = self.log.last(partition, &key).await.map_err(|error| error.to_string())?;
@@ -371,12 +415,10 @@ impl Engine {
 
     /// Once a second: forget what PostgreSQL has, and note handled commands that left no event.
     async fn keep_house(&mut self) {
-        match self.handler.store.positions().await {
-            Ok(positions) => {
-                self.tail.trim(positions.states());
-                self.tail.window.trim(positions.ledger(), clock::now());
-            }
-            Err(error) => tracing::warn!(%error, "the read side's positions cannot be read"),
+        if let Some(positions) = &*self.positions.borrow() {
+            self.tail.trim(positions.states());
+            let now = self.tail.window.broker_time().unwrap_or_default();
+            self.tail.window.trim(positions.ledger(), now);
         }
         self.handler.metrics.tail_events.set(self.tail.len() as f64);
         let handlers = *self.handlers.borrow();
@@ -420,7 +462,7 @@ impl Engine {
             }
             Err(error) => {
                 tracing::warn!(%partition, %error, "the owner's word could not be recorded");
-                self.take_over(partition).await;
+                self.retake(partition).await;
                 false
             }
         }
@@ -435,7 +477,11 @@ impl Engine {
 
     /// Notes how far a partition came and lets another process take it at once.
     async fn give_away(&mut self, partition: Partition) {
-        self.record_position(partition).await;
+        // Even if it says nothing new: it tells a partition that was left from one that was lost.
+        if let Some(position) = self.ownership.get(partition).map(|owned| owned.handled) {
+            let event = SystemEvent::PositionRecorded(PositionRecorded {});
+            self.append_to_own(partition, event, Some(position)).await;
+        }
         self.disown(partition);
         self.ownership.order(partition, Order::Release);
     }

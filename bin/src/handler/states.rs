@@ -1,6 +1,7 @@
 //! The states that decisions read: kept in memory, loaded in bulk.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use echolog_commands::{ClaimId, Key, State, World};
 use echolog_events::{Partition, Stream, StreamKey, Uuid, partition_of};
@@ -9,6 +10,9 @@ use echolog_projectors::store::{LoadRequest, Loaded, Store};
 use futures::future::try_join_all;
 
 use super::tail::Tail;
+
+/// How long PostgreSQL may take: every command of the process waits meanwhile.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many states a generation holds; two are kept.
 const GENERATION: usize = 200_000;
@@ -156,10 +160,14 @@ pub(super) async fn load(store: &Store, request: LoadRequest) -> Option<Loaded> 
     if request.is_empty() {
         return Some(Loaded::default());
     }
-    match store.load(&request).await {
-        Ok(loaded) => Some(loaded),
-        Err(error) => {
+    match tokio::time::timeout(PATIENCE, store.load(&request)).await {
+        Ok(Ok(loaded)) => Some(loaded),
+        Ok(Err(error)) => {
             tracing::warn!(%error, "states cannot be read");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("PostgreSQL does not answer in time");
             None
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use echolog_commands::{
     Actor, Command, CommandType, Context, Decision, Key, Needs, NewEvent, Outcome, Rejection,
@@ -29,6 +29,10 @@ const GROUP: usize = Append::MAX / 2;
 
 /// How many events go into the log one by one rather than as a batch, where they may.
 const APART: usize = 16;
+
+/// How long PostgreSQL is left alone after it did not answer: those who wait behind a command that
+/// needs it would wait as well.
+const REST: Duration = Duration::from_secs(1);
 
 /// How many rounds of loading a decision may ask for: each state may lead to the next.
 const ROUNDS: usize = 6;
@@ -68,13 +72,20 @@ pub(super) struct Tick<'e> {
     ledger: HashMap<Uuid, Done>,
     /// Commands that the ledger could not be asked about.
     unasked: HashSet<Uuid>,
+    /// Everything that others had appended when this tick began is known.
+    refreshed: bool,
 }
 
 impl<'e> Tick<'e> {
     /// Handles what has come in, in order.
     pub(super) async fn run(engine: &'e mut Engine, admissions: Vec<Admission>) {
-        let mut tick =
-            Self { time: clock::now(), ledger: HashMap::new(), unasked: HashSet::new(), engine };
+        let mut tick = Self {
+            time: clock::now(),
+            ledger: HashMap::new(),
+            unasked: HashSet::new(),
+            refreshed: false,
+            engine,
+        };
         let mut queue = VecDeque::with_capacity(admissions.len());
         for admission in admissions {
             match admission {
@@ -155,7 +166,16 @@ impl<'e> Tick<'e> {
         // What this process has just written may not be in PostgreSQL: the tail must have it.
         let caught_up = engine.catch_up(engine.appended).await;
         let asked: Vec<Uuid> = ledger.iter().map(|(_, key)| *key).collect();
-        let loaded = states::load(&engine.handler.store, states::request(keys, ledger)).await;
+        let rests = Instant::now() < engine.rests_until;
+        let request = states::request(keys, ledger);
+        let loaded = if rests && !request.is_empty() {
+            None
+        } else {
+            states::load(&engine.handler.store, request).await
+        };
+        if loaded.is_none() && !rests {
+            engine.rests_until = Instant::now() + REST;
+        }
         let loaded = loaded.filter(|_| caught_up.is_ok());
         match states::claims(&engine.log, keys).await {
             Ok(claims) => {
@@ -243,10 +263,28 @@ impl<'e> Tick<'e> {
                 Verdict::Refused(id_was_used())
             };
         }
-        match self.judge(admitted, group).await {
+        if let Some(rejection) = self.engine.rejected.get(admitted.key, admitted.digest) {
+            return Verdict::Refused(rejection.clone());
+        }
+        match self.judge_on_all_news(admitted, group).await {
             Ok(events) => accept(admitted, events, self.time, group, self.engine),
             Err(rejection) => Verdict::Refused(rejection),
         }
+    }
+
+    /// Decides a command. A no that may rest on what another process has changed meanwhile is
+    /// thought over.
+    async fn judge_on_all_news(&mut self, admitted: &Admitted, group: &Group) -> Decision {
+        let decision = self.judge(admitted, group).await;
+        let no = decision.as_ref().is_err_and(|no| no.code.status() == Status::Rejected);
+        if !no || self.refreshed || !self.engine.has_company() {
+            return decision;
+        }
+        self.refreshed = true;
+        if !self.engine.refresh().await {
+            return Err(Rejection::unavailable("The log cannot be read now."));
+        }
+        self.judge(admitted, group).await
     }
 
     async fn judge(&mut self, admitted: &Admitted, group: &Group) -> Decision {
@@ -315,11 +353,18 @@ impl<'e> Tick<'e> {
     /// Appends a group and answers its commands. Returns the commands that have to be decided
     /// again.
     async fn commit(&mut self, group: Group) -> Option<Vec<Entry>> {
+        // A partition may have been lost while this group was decided.
+        let lost = |record: &NewRecord| {
+            record.expected.is_none() && !self.engine.ownership.owns(record.partition)
+        };
+        if group.records.iter().any(lost) {
+            return Some(self.after_conflict(group, &HashSet::new()).await);
+        }
         let mut append = Append { records: group.records.clone(), ..Append::default() };
         self.set_fences(&group, &mut append);
         let noted = self.note_rejections(&group, &mut append);
         let fenced: HashSet<Partition> = append.fences.keys().chain(&noted).copied().collect();
-        append.apart = noted.is_empty() && self.is_independent(&group);
+        append.apart = self.engine.alone && noted.is_empty() && self.is_independent(&group);
         if append.apart {
             self.set_positions(&group, &mut append);
         }
@@ -350,7 +395,7 @@ impl<'e> Tick<'e> {
                 tracing::warn!(reason, "an append without an answer; taking over anew");
                 self.engine.states.clear();
                 for partition in self.engine.ownership.partitions() {
-                    self.engine.take_over(partition).await;
+                    self.engine.retake(partition).await;
                 }
                 None
             }
@@ -476,6 +521,14 @@ impl<'e> Tick<'e> {
                 }
             };
             outcomes.push(outcome);
+        }
+        for (entry, verdict) in &group.entries {
+            if let Verdict::Refused(no) = verdict
+                && no.code.status() == Status::Rejected
+            {
+                let Admitted { key, digest, .. } = entry.admitted;
+                self.engine.rejected.insert(key, digest, no.clone());
+            }
         }
         for ((entry, _), outcome) in group.entries.iter().zip(outcomes) {
             self.finish(&entry.admitted, outcome, fenced).await;

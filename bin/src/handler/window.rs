@@ -2,6 +2,7 @@
 //! PostgreSQL.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use chrono::TimeDelta;
 use echolog_events::{Body, Recorded, StreamKey, Time, Uuid, event_id};
@@ -49,6 +50,8 @@ pub(super) struct Window {
     /// Every command whose events lie behind this sequence is here.
     floor: u64,
     floor_time: Option<Time>,
+    /// The broker's time of the newest event, and when it was read.
+    latest: Option<(Time, Instant)>,
 }
 
 impl Window {
@@ -61,6 +64,7 @@ impl Window {
             reading: None,
             floor,
             floor_time: (floor == 0).then_some(Time::default()),
+            latest: None,
         }
     }
 
@@ -94,6 +98,7 @@ impl Window {
             self.read_event(event, &mut keys);
         }
         if let Some(last) = events.last() {
+            self.latest = Some((stored, Instant::now()));
             if self.floor_time.is_none() && self.pages.is_empty() {
                 // The page before the first one is no younger than this.
                 self.floor_time = Some(stored);
@@ -108,7 +113,10 @@ impl Window {
         if let (Some(command), Some(digest)) = (event.first_of_command(), event.meta.digest) {
             let key = event_id(&command.actor, &command.target, command.id, 0);
             let done = Done { seq: event.seq, version: event.seq, events: vec![name], digest };
-            self.done.insert(key, done.clone());
+            // What this process has appended itself is known whole already.
+            if self.done.get(&key).is_none_or(|known| known.seq < done.seq) {
+                self.done.insert(key, done.clone());
+            }
             keys.push(key);
             self.reading = Some(Reading {
                 key,
@@ -128,17 +136,27 @@ impl Window {
                 reading.done.version = event.seq;
             }
             reading.done.events.push(name);
-            self.done.insert(reading.key, reading.done.clone());
+            if self.done.get(&reading.key).is_none_or(|known| known.seq < event.seq) {
+                self.done.insert(reading.key, reading.done.clone());
+            }
         } else {
             self.reading = None;
         }
     }
 
+    /// What time it is by the broker's clock, as far as the log tells.
+    pub(super) fn broker_time(&self) -> Option<Time> {
+        let (stored, noted) = self.latest?;
+        Some(stored + TimeDelta::from_std(noted.elapsed()).unwrap_or_default())
+    }
+
     /// Drops what is old, as far as the ledger has it.
     pub(super) fn trim(&mut self, ledger: u64, now: Time) {
         while let Some((seq, stored, keys)) = self.pages.front() {
-            let old = *stored + KEEP < now || self.done.len() > CAPACITY;
-            if !old || *seq > ledger {
+            // Where there is no more room, what the ledger does not have yet is not told for a while.
+            let full = self.done.len() > CAPACITY;
+            let old = *stored + KEEP < now && *seq <= ledger;
+            if !full && !old {
                 break;
             }
             for key in keys {

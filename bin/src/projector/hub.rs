@@ -85,9 +85,11 @@ impl Hub {
                         retry.reset();
                         let (count, last) = (page.events.len(), page.events.last());
                         let last = last.map_or(self.position(), |event| event.seq);
+                        // First the position: who subscribes in between reads the page alone,
+                        // and once more is no harm; the other way round it would miss it.
+                        self.position.store(last, Ordering::Release);
                         // Nobody listens: the projections are all still starting.
                         let _ = self.pages.send(Arc::new(page));
-                        self.position.store(last, Ordering::Release);
                         if count < PAGE {
                             tokio::time::sleep_until(begun + pace(count)).await;
                         }

@@ -29,7 +29,7 @@ impl Owner {
             self.epoch = event.seq;
             match system {
                 SystemEvent::OwnershipTaken(_) => self.takeovers += 1,
-                SystemEvent::PositionRecorded(_) => {}
+                SystemEvent::PositionRecorded(_) => self.takeovers = 0,
                 SystemEvent::AttemptRecorded(attempt) => self.attempt(attempt.command),
             }
         }

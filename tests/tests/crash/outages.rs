@@ -1,0 +1,40 @@
+//! A server that neither answers nor goes away.
+
+use std::time::Duration;
+
+use echolog::clock;
+use echolog_commands::Status;
+use echolog_tests::cluster::{Cluster, Link, Role};
+use echolog_tests::run;
+use tokio::time::Instant;
+
+use super::load::{accept, group, register, say};
+use super::proof;
+
+/// The guard: PostgreSQL is waited for shortly, and then left alone for a while.
+#[test]
+fn a_postgres_that_hangs_lets_nobody_hang() {
+    run(async {
+        let mut cluster = Cluster::start().await?;
+        for role in [Role::Handler, Role::Projector] {
+            cluster.add(role).await?;
+        }
+        let client = cluster.client().await?;
+        let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
+        let mut done = Vec::new();
+        for request in [register(ada, "ada"), register(bob, "bob"), group(chat, ada, &[bob])] {
+            done.push(accept(&client, request).await?);
+        }
+        cluster.workers[0].postgres.set(Link::Held);
+        for number in 0..10 {
+            let begun = Instant::now();
+            let outcome = client.send(&say(chat, bob, &number.to_string())).await?;
+            // Whether such an id is known only PostgreSQL can tell a handler that has just started.
+            assert_eq!(outcome.status, Status::Failed);
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        }
+        cluster.workers[0].postgres.set(Link::Open);
+        done.push(accept(&client, say(chat, bob, "again")).await?);
+        proof::holds(&mut cluster, &client, &done).await
+    });
+}
