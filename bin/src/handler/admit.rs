@@ -107,22 +107,26 @@ pub(super) fn is_wake(delivery: &Delivery) -> bool {
     CommandSubject::parse(&delivery.subject).is_none_or(|subject| subject.is_wake())
 }
 
-/// Answers a command that brought its handlers down, or seemed to.
+/// Answers a command that brought its handlers down, or seemed to; without a look at its body, which
+/// may be what did it.
 pub(super) fn passed_over(delivery: Delivery) -> Admission {
-    match from_queue(delivery) {
-        Admission::Command(admitted) => Admission::Refused(Box::new(Refused {
-            partition: admitted.partition,
-            addressee: admitted.addressee,
-            source: admitted.source,
-            command_type: Some(admitted.command.command_type()),
-            received: admitted.received,
-            rejection: Rejection::internal(
-                "This command could not be handled; it was passed over.",
-            ),
-            erase: false,
-        })),
-        other @ (Admission::Refused(_) | Admission::Wake) => other,
-    }
+    let Delivery { partition, position, again, subject, headers, .. } = delivery;
+    let Some(subject) = CommandSubject::parse(&subject) else { return Admission::Wake };
+    let received = Time::from_timestamp_nanos(position.nanoseconds);
+    let command_type = CommandType::find(&subject.domain, &subject.command);
+    Admission::Refused(Box::new(Refused {
+        partition,
+        addressee: Addressee {
+            actor: subject.actor,
+            command_id: command_id(&headers, received).ok(),
+            content_type: ContentType::parse(headers.get(header::CONTENT_TYPE)).unwrap_or_default(),
+        },
+        source: Source::Queue { position, again },
+        command_type,
+        received,
+        rejection: Rejection::internal("This command could not be handled; it was passed over."),
+        erase: command_type.is_some_and(CommandType::may_carry_secret),
+    }))
 }
 
 /// Reads a command that the request path handed over: its body is MessagePack, its secret hashed.

@@ -352,7 +352,7 @@ impl<'e> Tick<'e> {
 
     /// Appends a group and answers its commands. Returns the commands that have to be decided
     /// again.
-    async fn commit(&mut self, group: Group) -> Option<Vec<Entry>> {
+    async fn commit(&mut self, mut group: Group) -> Option<Vec<Entry>> {
         // A partition may have been lost while this group was decided.
         let lost = |record: &NewRecord| {
             record.expected.is_none() && !self.engine.ownership.owns(record.partition)
@@ -360,11 +360,14 @@ impl<'e> Tick<'e> {
         if group.records.iter().any(lost) {
             return Some(self.after_conflict(group, &HashSet::new()).await);
         }
-        let mut append = Append { records: group.records.clone(), ..Append::default() };
+        let independent = self.is_independent(&group);
+        let count = group.records.len();
+        let records = std::mem::take(&mut group.records);
+        let mut append = Append { records, ..Append::default() };
         self.set_fences(&group, &mut append);
         let noted = self.note_rejections(&group, &mut append);
         let fenced: HashSet<Partition> = append.fences.keys().chain(&noted).copied().collect();
-        append.apart = self.engine.alone && noted.is_empty() && self.is_independent(&group);
+        append.apart = self.engine.alone && noted.is_empty() && independent;
         if append.apart {
             self.set_positions(&group, &mut append);
         }
@@ -376,9 +379,11 @@ impl<'e> Tick<'e> {
             timer.observe_duration();
             appended
         };
+        append.records.truncate(count);
+        group.records = append.records;
         match appended {
             Ok(seqs) => {
-                let noted = noted.into_iter().zip(seqs.iter().skip(group.records.len()).copied());
+                let noted = noted.into_iter().zip(seqs.iter().skip(count).copied());
                 let noted = noted.collect();
                 self.note_appended(&group, &fenced, &seqs, noted).await;
                 None

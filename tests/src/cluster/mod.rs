@@ -60,7 +60,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Whatever is missing.
-    pub async fn start() -> anyhow::Result<Self> {
+    async fn start() -> anyhow::Result<Self> {
         let turn = TURN.lock().await;
         crate::echolog_binary()?;
         let binaries = Binaries::find()?;
@@ -107,6 +107,18 @@ impl Cluster {
             directory,
             _turn: turn,
         })
+    }
+
+    /// Servers and these workers.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn with(roles: &[Role]) -> anyhow::Result<Self> {
+        let mut cluster = Self::start().await?;
+        for role in roles {
+            cluster.add(*role).await?;
+        }
+        Ok(cluster)
     }
 
     /// Adds a process; returns its index among the workers.

@@ -14,10 +14,7 @@ use super::proof;
 #[test]
 fn a_late_append_of_a_former_owner_is_refused() {
     run(async {
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
         let mut done = Vec::new();
@@ -58,10 +55,7 @@ fn a_late_append_of_a_former_owner_is_refused() {
 #[test]
 fn what_was_rejected_is_not_decided_again_by_the_next_owner() {
     run(async {
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
         let mut done = Vec::new();
@@ -86,10 +80,7 @@ fn what_was_rejected_is_not_decided_again_by_the_next_owner() {
 #[test]
 fn what_was_rejected_stays_rejected_when_its_reason_is_gone() {
     run(async {
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Handler, Role::Projector]).await?;
         eventually("two handlers share the partitions", || async {
             let owners = cluster.owners().await?;
             Ok([0, 1].map(|it| owners.values().filter(|owner| **owner == Some(it)).count())

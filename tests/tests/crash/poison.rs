@@ -17,10 +17,7 @@ const HANDLERS: usize = 7;
 #[test]
 fn a_command_that_brings_handlers_down_is_passed_over() {
     run(async {
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
         let mut done = Vec::new();

@@ -16,10 +16,7 @@ use super::proof;
 #[test]
 fn commands_under_reused_sequences_are_handled() {
     run(async {
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
         let mut done = Vec::new();

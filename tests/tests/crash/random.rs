@@ -17,10 +17,7 @@ const STRETCH: Duration = Duration::from_secs(60);
 fn whatever_happens_nothing_is_lost_or_doubled() {
     run(async {
         let mut chance = Chance::new(seed());
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let mut done = Vec::new();
         let end = Instant::now() + rounds();

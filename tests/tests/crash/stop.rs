@@ -12,10 +12,7 @@ use super::proof;
 #[test]
 fn who_is_told_to_stop_stops_even_if_a_server_is_gone() {
     run(async {
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let load = Load::start(&client, 3, seed()).await?;
         cluster.kill_nats().await?;
@@ -32,10 +29,7 @@ fn who_is_told_to_stop_stops_even_if_a_server_is_gone() {
 #[test]
 fn nobody_waits_long_for_a_handler_that_is_told_to_stop() {
     run(async {
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let load = Load::start(&client, 6, seed()).await?;
         for index in [0, 1] {

@@ -13,10 +13,7 @@ use super::proof;
 fn an_owner_that_wakes_up_after_another_took_over_does_no_harm() {
     run(async {
         let seed = seed();
-        let mut cluster = Cluster::start().await?;
-        for role in [Role::Handler, Role::Projector] {
-            cluster.add(role).await?;
-        }
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let load = Load::start(&client, 6, seed).await?;
 
