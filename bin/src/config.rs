@@ -10,6 +10,15 @@ use echolog_projectors::db::{Database, DatabaseOptions};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+/// What has to survive a crash of the machine that NATS runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Durability {
+    /// Everything that was accepted: the broker syncs to disk, or there are three replicas.
+    Synced,
+    /// Perhaps not the last minutes. For tests and trials.
+    Relaxed,
+}
+
 /// Where things are; every subcommand takes these.
 #[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Where things are")]
@@ -47,6 +56,16 @@ pub struct Config {
     /// The key that the tenant's keys are derived from: at least 32 characters, kept for ever.
     #[arg(long, env = "ECHOLOG_MASTER_KEY", hide_env_values = true, global = true)]
     pub master_key: Option<String>,
+    /// What handlers demand of NATS: that a crash of its machine loses nothing that was accepted,
+    /// or, with `relaxed`, nothing.
+    #[arg(
+        long,
+        env = "ECHOLOG_DURABILITY",
+        value_enum,
+        default_value_t = Durability::Synced,
+        global = true
+    )]
+    pub durability: Durability,
 }
 
 /// Without what must not be in a log line: addresses carry credentials.
@@ -97,12 +116,20 @@ impl Config {
         Ok(Database::connect_or_create(&self.database_options()?).await?)
     }
 
-    fn database_options(&self) -> anyhow::Result<DatabaseOptions> {
+    /// The address of the tenant's database, with its password.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn database_url(&self) -> anyhow::Result<String> {
         let url = self.database_url.as_deref().context(
             "DATABASE_URL is not set: give the tenant's database, such as postgres://user:password@host/echolog_{tenant}",
         )?;
+        Ok(url.replace("{tenant}", &self.tenant))
+    }
+
+    fn database_options(&self) -> anyhow::Result<DatabaseOptions> {
         Ok(DatabaseOptions {
-            url: url.replace("{tenant}", &self.tenant),
+            url: self.database_url()?,
             max_connections: self.database_max_connections,
             connect_timeout: std::time::Duration::from_secs(self.database_connection_timeout),
         })
@@ -113,6 +140,20 @@ impl Config {
     /// # Errors
     /// No master key, or one that is too short.
     pub fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings { claim_key: self.derive("claims")?, ..Settings::default() })
+    }
+
+    /// Tells the master key from others without telling what it is.
+    ///
+    /// # Errors
+    /// No master key, or one that is too short.
+    pub fn key_check(&self) -> anyhow::Result<String> {
+        let check = self.derive("check")?;
+        Ok(check[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The tenant's key for one purpose.
+    fn derive(&self, purpose: &str) -> anyhow::Result<Vec<u8>> {
         let Some(master) = &self.master_key else {
             bail!(
                 "ECHOLOG_MASTER_KEY is not set: make one with `openssl rand -hex 32` and keep it for ever"
@@ -124,9 +165,10 @@ impl Config {
             );
         }
         let mut key = Hmac::<Sha256>::new_from_slice(master.as_bytes())?;
-        key.update(b"claims\0");
+        key.update(purpose.as_bytes());
+        key.update(b"\0");
         key.update(self.tenant.as_bytes());
-        Ok(Settings { claim_key: key.finalize().into_bytes().to_vec(), ..Settings::default() })
+        Ok(key.finalize().into_bytes().to_vec())
     }
 }
 

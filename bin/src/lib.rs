@@ -1,6 +1,7 @@
 //! Echolog's processes: the command handler, the projector, the development server and the
 //! command line over all of them.
 
+pub mod backup;
 pub mod bench;
 pub mod cli;
 pub mod client;

@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use echolog_nats::Bus;
+use anyhow::{Context as _, bail};
+use echolog_nats::{Bus, EventLog};
 use echolog_projectors::db::Database;
 use echolog_projectors::store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::connect::Connected;
 use crate::handler::{Handler, RateLimit};
 use crate::http;
@@ -22,6 +22,9 @@ use crate::projector::Projector;
 /// How long workers may take to finish what they are at. They cannot while a server is gone; then
 /// they are left as a crash would leave them, which does no harm.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// So many copies of the log survive the loss of a server without being synced to disk.
+const REPLICAS: usize = 3;
 
 /// Which workers a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +72,10 @@ impl Running {
         rate_limit: RateLimit,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
-        let Connected { bus, names, database, .. } = Connected::open(config, roles.name()).await?;
+        let Connected { bus, names, log, database } = Connected::open(config, roles.name()).await?;
+        if roles.handler {
+            check_durability(config.durability, &bus, &log).await?;
+        }
         let metrics_addr = serve_metrics(config, &metrics, &bus, &database).await?;
 
         let (stop, stopped) = watch::channel(false);
@@ -138,6 +144,28 @@ impl Running {
             Ok(())
         })
     }
+}
+
+/// Makes sure that NATS keeps what is accepted, and says why it does.
+async fn check_durability(wanted: Durability, bus: &Bus, log: &EventLog) -> anyhow::Result<()> {
+    let replicas = log.state().await?.replicas;
+    if wanted == Durability::Relaxed {
+        tracing::warn!(
+            "a crash of NATS's machine may lose the last minutes: durability is relaxed"
+        );
+    } else if replicas >= REPLICAS {
+        tracing::info!(replicas, "what is accepted is on so many servers");
+    } else if bus.syncs_to_disk().await? {
+        tracing::info!("what is accepted is on the disk");
+    } else {
+        bail!(
+            "NATS acknowledges messages that are not on the disk yet: a crash of its machine would \
+             lose what was accepted. Set `sync_interval: always` in its `jetstream` block and \
+             restart it, or run three servers and `echolog migrate --replicas 3`; or say that such \
+             a loss will do: --durability relaxed"
+        );
+    }
+    Ok(())
 }
 
 async fn serve_metrics(

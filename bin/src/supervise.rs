@@ -29,7 +29,7 @@ mod nats;
 mod place;
 mod postgres;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, postgres_places};
 pub use child::Supervised;
 pub use nats::{Nats, NatsAuth, NatsOptions};
 pub use postgres::{Postgres, PostgresOptions};

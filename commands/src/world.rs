@@ -26,6 +26,17 @@ pub enum Key {
 }
 
 impl Key {
+    /// The id of the thing, as in its streams.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::User(id) | Self::Block(id) | Self::Conversation(id) | Self::Message(id, _) => {
+                id.to_string()
+            }
+            Self::Claim(ClaimId(id)) => id.clone(),
+        }
+    }
+
     /// The states that an event in this stream changes.
     #[must_use]
     pub fn changed_by(stream: &StreamKey, event: &Event) -> Option<Self> {

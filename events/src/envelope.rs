@@ -120,6 +120,17 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// The last part of its type, whether this build knows it or not.
+    #[must_use]
+    pub fn short_name(&self) -> &str {
+        match &self.body {
+            Body::Known(known) => known.event_type().short(),
+            Body::Unreadable(Unreadable { name, .. }) => {
+                name.split_once('.').map_or(name, |(_, short)| short)
+            }
+        }
+    }
+
     /// What identifies the command that it is the first event of.
     ///
     /// A command's first event is always in the stream of the command's own target, so the

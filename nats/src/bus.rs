@@ -68,6 +68,11 @@ pub enum BusError {
         "NATS has no tenant {0}; correct --tenant, or set it up with `echolog migrate --tenant {0}`"
     )]
     NoTenant(String),
+    /// There is a log of this tenant where there should be none.
+    #[error(
+        "NATS has a tenant {0} already: restore to another server, or remove its streams first (`nats stream rm EVT_{0}` and `CMD_{0}`)"
+    )]
+    Occupied(String),
     /// A server that knows us not.
     #[error("NATS at {url} refuses us; correct user and password in NATS_URL, or NATS_CREDS")]
     Refused {

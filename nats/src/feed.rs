@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_nats::Subscriber;
 use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use echolog_events::{CommandPosition, Partition};
 use futures::StreamExt;
@@ -250,7 +251,10 @@ impl Feed {
             || match stream.get_raw_message(after.sequence).await {
                 Ok(message) => i64::try_from(message.time.unix_timestamp_nanos())
                     .is_ok_and(|nanoseconds| nanoseconds == after.nanoseconds),
-                Err(_) => after.sequence <= state.last_sequence,
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                    after.sequence <= state.last_sequence
+                }
+                Err(error) => return Err(BusError::request(error)),
             };
         let from = if intact { after.sequence + 1 } else { state.first_sequence.max(1) };
         let mut consumer: PullConsumer = stream

@@ -5,10 +5,12 @@
 
 mod bus;
 mod codec;
+mod durability;
 mod feed;
 mod log;
 mod provision;
 mod request;
+mod stored;
 mod subjects;
 
 pub use async_nats::{HeaderMap, Subject, Subscriber};
@@ -17,4 +19,5 @@ pub use feed::{Delivery, Feed, FeedEvent, Order, Start};
 pub use log::{Append, AppendError, EventLog, LogReader, LogState, NewRecord, Page};
 pub use provision::{Provision, ProvisionOptions};
 pub use request::{Incoming, IncomingHeaders};
+pub use stored::Stored;
 pub use subjects::{CommandSubject, Names, header};

@@ -19,10 +19,16 @@ use tokio::sync::watch;
 
 use crate::bus::REQUEST_TIMEOUT;
 use crate::provision::LOG_ID;
-use crate::{Bus, BusError, Names, codec};
+use crate::{Bus, BusError, Names, Stored, codec};
 
 /// The most messages that the broker takes in one atomic batch.
 const MAX_BATCH: usize = 1000;
+
+/// The header of every message of an atomic batch.
+pub(crate) const BATCH_ID: &str = "Nats-Batch-Id";
+
+/// The header of its last message.
+pub(crate) const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 
 /// How long nothing may come although the broker has more, before it is asked anew: the client
 /// library notices a request that got lost after half a minute or more.
@@ -138,18 +144,32 @@ impl EventLog {
     /// See [`AppendError`]: after `Unknown` only the log itself can tell what happened.
     pub async fn append(&self, append: &Append) -> Result<Vec<u64>, AppendError> {
         let count = append.records.len() as u64;
-        let mut messages = self.messages(append);
+        let messages = self.messages(append);
         if append.apart {
             return self.send_apart(messages).await;
         }
-        let ack = if messages.len() == 1
-            && let Some((subject, headers, payload)) = messages.pop()
-        {
-            self.send(subject, headers, payload).await?
-        } else {
-            self.send_batch(messages).await?
-        };
+        let ack = self.send_group(messages).await?;
         Ok((ack.seq + 1 - count..=ack.seq).collect())
+    }
+
+    /// Puts messages back where they were: into a log that ends just before the first of them. All
+    /// of them or none; at most [`Append::MAX`], without a gap.
+    ///
+    /// # Errors
+    /// [`AppendError::Conflict`] if the log ends elsewhere.
+    pub async fn put_back(&self, stored: &[Stored]) -> Result<(), AppendError> {
+        let messages = stored.iter().enumerate().map(|(index, message)| {
+            let mut headers = message.own_headers();
+            if index == 0 {
+                headers.insert("Nats-Expected-Last-Sequence", (message.seq - 1).to_string());
+            }
+            (message.subject.clone(), headers, message.payload.clone())
+        });
+        let ack = self.send_group(messages.collect()).await?;
+        match stored.last() {
+            Some(last) if last.seq != ack.seq => Err(AppendError::Conflict),
+            _ => Ok(()),
+        }
     }
 
     fn messages(&self, append: &Append) -> Vec<(String, HeaderMap, Bytes)> {
@@ -209,17 +229,23 @@ impl EventLog {
             .to_string()
     }
 
-    async fn send_batch(
+    /// All or none of them.
+    async fn send_group(
         &self,
-        messages: Vec<(String, HeaderMap, Bytes)>,
+        mut messages: Vec<(String, HeaderMap, Bytes)>,
     ) -> Result<PublishAck, AppendError> {
+        if messages.len() == 1
+            && let Some((subject, headers, payload)) = messages.pop()
+        {
+            return self.send(subject, headers, payload).await;
+        }
         let id = uuid_text();
         let last = messages.len();
         for (index, (subject, mut headers, payload)) in messages.into_iter().enumerate() {
-            headers.insert("Nats-Batch-Id", id.as_str());
+            headers.insert(BATCH_ID, id.as_str());
             headers.insert("Nats-Batch-Sequence", (index + 1).to_string());
             if index + 1 == last {
-                headers.insert("Nats-Batch-Commit", "1");
+                headers.insert(BATCH_COMMIT, "1");
                 return self.send(subject, headers, payload).await;
             }
             self.bus
@@ -319,6 +345,13 @@ pub struct Page {
     pub stored: Time,
 }
 
+/// Where a message of the log is.
+struct Place {
+    seq: u64,
+    /// The broker's time.
+    stored: Time,
+}
+
 /// Reads the log in order; survives lost connections.
 pub struct LogReader {
     log: EventLog,
@@ -365,16 +398,45 @@ impl LogReader {
     /// # Errors
     /// The log cannot be read now; the next call tries again from where this one was.
     pub async fn next(&mut self, limit: usize) -> Result<Page, BusError> {
-        let mut page = Page { events: Vec::new(), stored: Time::default() };
+        let mut stored = Time::default();
+        let read = |message: &jetstream::Message, place: Place| {
+            stored = place.stored;
+            let (subject, headers) = (&message.subject, message.headers.as_ref());
+            let event =
+                codec::recorded(subject, headers, &message.payload, place.seq, place.stored);
+            if event.is_none() {
+                tracing::warn!(seq = place.seq, %subject, "not an event subject");
+            }
+            event
+        };
+        let events = self.read(limit, read).await?;
+        Ok(Page { events, stored })
+    }
+
+    /// The next messages, events or not, as [`Self::next`] does it.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_stored(&mut self, limit: usize) -> Result<Vec<Stored>, BusError> {
+        self.read(limit, |message, place| Some(Stored::new(message, place.seq, place.stored))).await
+    }
+
+    /// What `read` makes of the next messages, at least one.
+    async fn read<T>(
+        &mut self,
+        limit: usize,
+        mut read: impl FnMut(&jetstream::Message, Place) -> Option<T>,
+    ) -> Result<Vec<T>, BusError> {
+        let mut page = Vec::new();
         // What the broker has is on its way: a page costs about as much with few events as with many.
-        while page.events.is_empty() || (self.pending > 0 && page.events.len() < limit) {
+        while page.is_empty() || (self.pending > 0 && page.len() < limit) {
             if self.broken {
-                if !page.events.is_empty() {
+                if !page.is_empty() {
                     break;
                 }
                 self.reopen().await?;
             }
-            let mut chunks = (&mut self.messages).ready_chunks(limit - page.events.len());
+            let mut chunks = (&mut self.messages).ready_chunks(limit - page.len());
             let chunk = tokio::select! {
                 chunk = chunks.next() => chunk,
                 // The client library would miss what gets lost with a connection after many
@@ -394,30 +456,22 @@ impl LogReader {
                     self.broken = true;
                     break;
                 };
-                self.take(&message, &mut page, limit);
+                let Ok(info) = message.info() else { continue };
+                let seq = info.stream_sequence;
+                if seq < self.next {
+                    continue;
+                }
+                self.next = seq + 1;
+                self.pending = info.pending;
+                if page.is_empty() {
+                    // Events are large, and moving them costs.
+                    page.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
+                }
+                let stored = time(info.published.unix_timestamp_nanos());
+                page.extend(read(&message, Place { seq, stored }));
             }
         }
         Ok(page)
-    }
-
-    fn take(&mut self, message: &jetstream::Message, page: &mut Page, limit: usize) {
-        let Ok(info) = message.info() else { return };
-        let seq = info.stream_sequence;
-        if seq < self.next {
-            return;
-        }
-        page.stored = time(info.published.unix_timestamp_nanos());
-        self.pending = info.pending;
-        if page.events.is_empty() {
-            // Events are large, and moving them costs.
-            page.events.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
-        }
-        let headers = message.headers.as_ref();
-        self.next = seq + 1;
-        match codec::recorded(&message.subject, headers, &message.payload, seq, page.stored) {
-            Some(event) => page.events.push(event),
-            None => tracing::warn!(seq, subject = %message.subject, "not an event subject"),
-        }
     }
 
     async fn reopen(&mut self) -> Result<(), BusError> {

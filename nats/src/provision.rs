@@ -11,6 +11,10 @@ use crate::{Bus, BusError, EventLog, Names};
 /// Where the log keeps its identity, among the metadata of its stream.
 pub(crate) const LOG_ID: &str = "echolog-log";
 
+/// Which log is being put back here from a backup, and what it will be called.
+const RESTORED_FROM: &str = "echolog-restored-from";
+const RESTORED_AS: &str = "echolog-restored-as";
+
 /// The priority group of the handlers.
 pub(crate) const OWNERS: &str = "owners";
 
@@ -72,6 +76,30 @@ impl Provision {
             stream.create_consumer(owner(partition)).await.map_err(BusError::request)?;
         }
         Ok(log_id)
+    }
+
+    /// Creates a log that a backup is put back into; nobody works with it before
+    /// [`Self::tenant`] has given it its identity. Returns the identity it will have: `new_log`, or
+    /// that of an earlier attempt.
+    ///
+    /// # Errors
+    /// [`BusError::Occupied`] if there is a log already; what the broker says.
+    pub async fn restored(
+        bus: &Bus,
+        names: &Names,
+        options: &ProvisionOptions,
+        from: &str,
+        new_log: Uuid,
+    ) -> Result<String, BusError> {
+        let mut events = events(names, options);
+        events.metadata.insert(RESTORED_FROM.to_owned(), from.to_owned());
+        events.metadata.insert(RESTORED_AS.to_owned(), new_log.to_string());
+        let stream = bus.jetstream.get_or_create_stream(events).await.map_err(BusError::request)?;
+        let metadata = &stream.cached_info().config.metadata;
+        match (metadata.get(RESTORED_FROM), metadata.get(RESTORED_AS)) {
+            (Some(known), Some(log_id)) if known == from => Ok(log_id.clone()),
+            _ => Err(BusError::Occupied(names.tenant().to_owned())),
+        }
     }
 }
 

@@ -179,6 +179,17 @@ impl Database {
         Ok(pending)
     }
 
+    /// Whether nothing of ours was ever in the database.
+    ///
+    /// # Errors
+    /// PostgreSQL, or the way to it.
+    pub async fn is_fresh(&self) -> Result<bool, DatabaseError> {
+        let mut connection = self.session("echolog-migrate").await?;
+        let fresh = !is_ours(&mut connection).await?;
+        connection.close().await?;
+        Ok(fresh)
+    }
+
     /// Makes sure that the database is up to date.
     ///
     /// # Errors
@@ -202,12 +213,17 @@ impl Database {
     }
 }
 
+/// Whether the database was ever migrated.
+async fn is_ours(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let (exists,): (bool,) = sqlx::query_as("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(connection)
+        .await?;
+    Ok(exists)
+}
+
 /// How many migrations the database lacks.
 async fn pending(connection: &mut PgConnection) -> Result<usize, DatabaseError> {
-    let (exists,): (bool,) = sqlx::query_as("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
-    if !exists {
+    if !is_ours(connection).await? {
         return Ok(MIGRATIONS.iter().count());
     }
     let applied = connection.list_applied_migrations("_sqlx_migrations").await?;

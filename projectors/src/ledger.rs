@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use echolog_events::{Body, Recorded, StreamKey, Uuid, event_id};
+use echolog_events::{Recorded, StreamKey, Uuid, event_id};
 use sqlx::PgConnection;
 
 use crate::rows::{Rows, Table};
@@ -71,7 +71,7 @@ impl<'a> Commands<'a> {
                 stream: event.key.stream.name().to_owned(),
                 seq: event.seq,
                 version: Some(event.seq),
-                events: vec![short_name(event)],
+                events: vec![event.short_name().to_owned()],
                 digest: event.meta.digest,
             });
             return;
@@ -86,7 +86,7 @@ impl<'a> Commands<'a> {
         if command.is_own(actor, &event.key) {
             command.version = Some(event.seq);
         }
-        command.events.push(short_name(event));
+        command.events.push(event.short_name().to_owned());
     }
 
     /// Goes on with a command of an earlier batch.
@@ -199,16 +199,5 @@ impl Ledger {
             .execute(connection)
             .await?;
         Ok(())
-    }
-}
-
-/// The type of an event, as in outcomes. Events that this build cannot read count too.
-fn short_name(event: &Recorded) -> String {
-    match &event.body {
-        Body::Known(known) => known.event_type().short().to_owned(),
-        Body::Unreadable(unreadable) => {
-            let name = &unreadable.name;
-            name.split_once('.').map_or(name.as_str(), |(_, short)| short).to_owned()
-        }
     }
 }

@@ -54,19 +54,40 @@ impl Origin {
     /// # Errors
     /// It is not.
     pub async fn check(&self, database: &Database) -> Result<(), OriginError> {
-        let known: Option<(String, String)> =
-            sqlx::query_as("SELECT tenant, log_id FROM projection.log")
-                .fetch_optional(database.pool())
-                .await?;
-        let Some((tenant, log_id)) = known else {
+        let Some(known) = Self::of(database).await? else {
             return Err(OriginError::Unknown(self.tenant.clone()));
         };
-        let known = Self { tenant, log_id };
         if known == *self {
             Ok(())
         } else {
             let (database, log) = (Box::new(known), Box::new(self.clone()));
             Err(OriginError::Other { database, log })
         }
+    }
+
+    /// The log that a database is made from, if anybody has said so.
+    ///
+    /// # Errors
+    /// PostgreSQL, or the way to it.
+    pub async fn of(database: &Database) -> Result<Option<Self>, OriginError> {
+        let known: Option<(String, String)> =
+            sqlx::query_as("SELECT tenant, log_id FROM projection.log")
+                .fetch_optional(database.pool())
+                .await?;
+        Ok(known.map(|(tenant, log_id)| Self { tenant, log_id }))
+    }
+
+    /// Says that a database is made from this log, whatever was said before: it is a copy of the one
+    /// that was known.
+    ///
+    /// # Errors
+    /// PostgreSQL, or the way to it.
+    pub async fn bind_anew(&self, database: &Database) -> Result<(), OriginError> {
+        sqlx::query("UPDATE projection.log SET tenant = $1, log_id = $2")
+            .bind(&self.tenant)
+            .bind(&self.log_id)
+            .execute(database.pool())
+            .await?;
+        self.check(database).await
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use echolog_commands::State;
-use echolog_commands::state::{Message, Owner, UnreadableState, content_digest};
+use echolog_commands::state::{Message, Owner, content_digest};
 use echolog_events::{MessageType, PARTITIONS, Stream, StreamKey, Uuid};
 use sqlx::{PgConnection, PgPool};
 
@@ -51,9 +51,6 @@ pub enum StoreError {
     /// PostgreSQL, or the way to it.
     #[error("PostgreSQL: {0}")]
     Database(#[from] sqlx::Error),
-    /// A stored state that this build cannot read.
-    #[error(transparent)]
-    State(#[from] UnreadableState),
     /// A stored ownership that this build cannot read.
     #[error("{0}")]
     Owner(String),
@@ -142,7 +139,7 @@ impl Store {
             loaded.parked = parked(&mut snapshot, &ids).await?;
         }
         if !request.deciders.is_empty() {
-            loaded.deciders = deciders(&mut snapshot, &request.deciders).await?;
+            deciders(&mut snapshot, &request.deciders, &mut loaded).await?;
         }
         if !request.messages.is_empty() {
             loaded.messages = messages(&mut snapshot, &request.messages).await?;
@@ -214,19 +211,27 @@ async fn parked(connection: &mut PgConnection, ids: &[String]) -> Result<Parked,
 async fn deciders(
     connection: &mut PgConnection,
     keys: &[StreamKey],
-) -> Result<HashMap<StreamKey, State>, StoreError> {
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
     let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(DECIDERS)
         .bind(column(keys, |key| key.stream.name()))
         .bind(column(keys, |key| key.id.as_str()))
         .fetch_all(connection)
         .await?;
-    let mut states = HashMap::with_capacity(rows.len());
-    for (stream, id, bytes) in rows {
-        if let Some(stream) = Stream::ALL.into_iter().find(|known| known.name() == stream) {
-            states.insert(StreamKey { stream, id }, State::from_bytes(stream, &bytes)?);
+    for (name, id, bytes) in rows {
+        let stream = Stream::ALL.into_iter().find(|known| known.name() == name);
+        match stream.map(|stream| (stream, State::from_bytes(stream, &bytes))) {
+            Some((stream, Ok(state))) => {
+                loaded.deciders.insert(StreamKey { stream, id }, state);
+            }
+            // A newer build has written it: nothing that this one can decide on.
+            _ => {
+                tracing::warn!(stream = name, id, "a stored state cannot be read");
+                loaded.parked.deciders.insert(id);
+            }
         }
     }
-    Ok(states)
+    Ok(())
 }
 
 async fn messages(

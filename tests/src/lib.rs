@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use echolog::client::{Client, Request};
 use echolog::clock;
-use echolog::config::Config;
+use echolog::config::{Config, Durability};
 use echolog::connect::Connected;
 use echolog::handler::RateLimit;
 use echolog::roles::{Roles, Running};
@@ -127,6 +127,7 @@ impl Tenant {
             metrics_addr: "127.0.0.1:0".parse()?,
             log: None,
             master_key: Some("a master key for tests, long enough".to_owned()),
+            durability: Durability::Relaxed,
         };
         let database = config.database_or_create().await?;
         let options = ProvisionOptions::default();
@@ -326,6 +327,16 @@ pub fn echolog_binary() -> anyhow::Result<PathBuf> {
         binary.display()
     );
     Ok(binary)
+}
+
+/// The `echolog` of the commit before this one; `None` where there is none.
+///
+/// # Errors
+/// It was not built.
+pub fn previous_binary() -> anyhow::Result<Option<PathBuf>> {
+    let named = std::env::var_os("ECHOLOG_PREVIOUS")
+        .context("ECHOLOG_PREVIOUS names no earlier build: run `./dev test`")?;
+    Ok(Some(PathBuf::from(named)).filter(|path| !path.as_os_str().is_empty()))
 }
 
 /// The root of the checkout.

@@ -1,6 +1,7 @@
 //! Whatever dies, stops or is cut off: an accepted command is in the log once and in the tables
 //! once.
 
+mod backup;
 mod chance;
 mod guards;
 mod load;
@@ -10,4 +11,5 @@ mod proof;
 mod queue;
 mod random;
 mod stop;
+mod upgrade;
 mod zombie;

@@ -13,4 +13,5 @@ mod parking;
 mod projections;
 mod setup;
 mod tour;
+mod versions;
 mod workers;

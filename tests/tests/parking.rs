@@ -259,7 +259,7 @@ fn poisons(group: Uuid, member: Uuid) -> Vec<Poison> {
 }
 
 /// Writes a message straight into the log.
-async fn write(
+pub(crate) async fn write(
     t: &Tenant,
     subject: impl ToString,
     headers: &[(&str, &str)],
@@ -274,7 +274,7 @@ async fn write(
     Ok(ack.sequence)
 }
 
-fn subject(t: &Tenant, stream: Stream, id: Uuid) -> EventSubject {
+pub(crate) fn subject(t: &Tenant, stream: Stream, id: Uuid) -> EventSubject {
     EventSubject::new(&t.config.tenant, StreamKey::of(stream, id))
 }
 

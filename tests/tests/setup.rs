@@ -1,6 +1,6 @@
 //! What does not go together is refused at the start, with the remedy.
 
-use echolog::config::Config;
+use echolog::config::{Config, Durability};
 use echolog::connect::Connected;
 use echolog::handler::RateLimit;
 use echolog::roles::{Roles, Running};
@@ -63,5 +63,19 @@ fn a_wrong_password_is_told_from_a_server_that_is_gone() {
         let error = refusal(&Config { nats_url, ..t.config.clone() }).await?;
         assert!(error.contains("check NATS_URL and that the server runs"), "{error}");
         Ok(())
+    });
+}
+
+#[test]
+fn a_log_that_is_not_synced_is_asked_for_by_name() {
+    run(async {
+        let t = Tenant::without_workers().await?;
+        let limit = RateLimit { per_second: 0.0, burst: 0.0 };
+        let config = Config { durability: Durability::Synced, ..t.config.clone() };
+        let started = Running::start(&config, Roles::HANDLER, limit).await;
+        let error = started.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("sync_interval: always"), "{error}");
+        // Who reads only is not concerned.
+        Running::start(&config, Roles::PROJECTOR, limit).await?.stop().await
     });
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod bar;
 mod bench;
 mod describe;
@@ -53,6 +54,10 @@ enum Command {
     Verify(verify::Args),
     /// See to events that a projection could not apply, and to what waits behind them.
     Parked(parked::Args),
+    /// Copy the log and the tables into a directory, while everything goes on.
+    Backup(backup::BackupArgs),
+    /// Make a tenant from a backup, on servers that have none of this name.
+    Restore(backup::RestoreArgs),
     /// Send a command and wait for its outcome.
     Send(send::Args),
     /// Print events as JSON lines.
@@ -85,6 +90,8 @@ impl Command {
             | Self::Replay(_)
             | Self::Verify(_)
             | Self::Parked(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
             | Self::Send(_)
             | Self::Tail(_)
             | Self::Describe(_)
@@ -145,6 +152,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(config, args).await,
         Command::Verify(args) => verify::run(config, args).await,
         Command::Parked(args) => parked::run(config, args).await,
+        Command::Backup(args) => backup::backup(config, args).await,
+        Command::Restore(args) => backup::restore(config, args).await,
         Command::Send(args) => send::run(config, args).await,
         Command::Tail(args) => tail::run(config, args).await,
         Command::Bench(args) => bench::run(config, args).await,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use echolog_commands::{ClaimId, Key, State, World};
+use echolog_commands::{Key, State, World};
 use echolog_events::{Partition, Stream, StreamKey, Uuid, partition_of};
 use echolog_nats::{BusError, EventLog};
 use echolog_projectors::store::{LoadRequest, Loaded, Store};
@@ -30,12 +30,7 @@ pub(super) struct States {
 
 /// The partition that decides about a state.
 fn partition(key: &Key) -> Partition {
-    match key {
-        Key::User(id) | Key::Block(id) | Key::Conversation(id) | Key::Message(id, _) => {
-            partition_of(&id.to_string())
-        }
-        Key::Claim(ClaimId(id)) => partition_of(id),
-    }
+    partition_of(&key.id())
 }
 
 /// The stream of a state that `projection.deciders` keeps.
@@ -125,7 +120,7 @@ impl States {
                 }
             };
             match base {
-                Some(mut state) if position >= tail.floor() => {
+                Some(mut state) if position >= tail.floor() && !tail.is_strange(key, position) => {
                     tail.evolve(key, &mut state, position);
                     self.world.insert(key.clone(), state);
                 }

@@ -22,6 +22,9 @@ pub(super) struct Tail {
     events: HashMap<Key, VecDeque<Arc<Recorded>>>,
     owners: [Owner; PARTITIONS as usize],
     owners_at: [u64; PARTITIONS as usize],
+    /// Ids under which something stands that this build cannot read, and where: a newer build may
+    /// have written it, so what this one would make of the states of that id is not to be trusted.
+    strange: HashMap<String, u64>,
     pub(super) window: Window,
 }
 
@@ -36,6 +39,7 @@ impl Tail {
             events: HashMap::new(),
             owners: owners.map(|(owner, _)| owner),
             owners_at: owners.map(|(_, position)| position),
+            strange: HashMap::new(),
             window: Window::new(floor),
         }
     }
@@ -72,7 +76,15 @@ impl Tail {
             if event.seq > self.owners_at[index] {
                 self.owners[index].evolve(&event);
             }
-            let Body::Known(known) = &event.body else { continue };
+            let Body::Known(known) = &event.body else {
+                if foreign(event.partition) {
+                    for world in &mut *worlds {
+                        world.retain(|key| key.id() != event.key.id);
+                    }
+                }
+                self.strange.insert(event.key.id.clone(), event.seq);
+                continue;
+            };
             if foreign(event.partition) {
                 for world in &mut *worlds {
                     world.evolve(&event.key, known, event.seq);
@@ -106,6 +118,12 @@ impl Tail {
             self.order.pop_front();
         }
         self.floor = self.floor.max(position.min(self.position));
+        self.strange.retain(|_, seq| *seq > position);
+    }
+
+    /// Whether something unreadable happened to this state after `position`.
+    pub(super) fn is_strange(&self, key: &Key, position: u64) -> bool {
+        !self.strange.is_empty() && self.strange.get(&key.id()).is_some_and(|seq| *seq > position)
     }
 
     /// How many events are held.

@@ -144,7 +144,8 @@ impl<'e> Tick<'e> {
         for _ in 0..ROUNDS {
             let mut missing = HashSet::new();
             for entry in queue {
-                self.missing(&entry.admitted, &mut missing);
+                // What cannot be told here is refused when its turn comes.
+                let _ = self.missing(&entry.admitted, &mut missing);
             }
             if missing.is_empty() && ledger.is_empty() {
                 return;
@@ -154,11 +155,23 @@ impl<'e> Tick<'e> {
     }
 
     /// The states that a command asks for and that are not in memory.
-    fn missing(&mut self, admitted: &Admitted, missing: &mut HashSet<Key>) {
+    fn missing(
+        &mut self,
+        admitted: &Admitted,
+        missing: &mut HashSet<Key>,
+    ) -> Result<(), Rejection> {
+        let needs = self.needs(admitted)?;
+        missing.extend(needs.into_keys().into_iter().filter(|key| self.engine.states.misses(key)));
+        Ok(())
+    }
+
+    /// The states that a command asks for, as far as those in memory tell.
+    fn needs(&self, admitted: &Admitted) -> Result<Needs, Rejection> {
         let mut needs = Needs::default();
         let context = context(admitted, self.time, &self.engine.handler.settings);
-        admitted.command.needs(&context, &self.engine.states.world, &mut needs);
-        missing.extend(needs.into_keys().into_iter().filter(|key| self.engine.states.misses(key)));
+        let world = &self.engine.states.world;
+        caught(admitted.command_id, || admitted.command.needs(&context, world, &mut needs))?;
+        Ok(needs)
     }
 
     async fn load(&mut self, keys: &HashSet<Key>, ledger: Vec<(Uuid, Uuid)>) {
@@ -302,11 +315,7 @@ impl<'e> Tick<'e> {
         self.check_version(admitted, group).await?;
         let context = context(admitted, self.time, &self.engine.handler.settings);
         let world = &self.engine.states.world;
-        let decision = catch_unwind(AssertUnwindSafe(|| admitted.command.decide(&context, world)));
-        let events = decision.unwrap_or_else(|_| {
-            tracing::error!(command = ?admitted.command.command_type(), id = %admitted.command_id, "a decision panicked");
-            Err(Rejection::internal("The decision failed."))
-        })?;
+        let events = caught(admitted.command_id, || admitted.command.decide(&context, world))??;
         let again = matches!(admitted.source, Source::Queue { again: true, .. });
         if again && !events.is_empty() {
             return Err(Rejection::conflict(
@@ -320,15 +329,13 @@ impl<'e> Tick<'e> {
     async fn load_for(&mut self, admitted: &Admitted) -> Result<(), Rejection> {
         for _ in 0..ROUNDS {
             let mut missing = HashSet::new();
-            self.missing(admitted, &mut missing);
+            self.missing(admitted, &mut missing)?;
             if missing.is_empty() {
                 break;
             }
             self.load(&missing, Vec::new()).await;
         }
-        let mut needs = Needs::default();
-        let context = context(admitted, self.time, &self.engine.handler.settings);
-        admitted.command.needs(&context, &self.engine.states.world, &mut needs);
+        let needs = self.needs(admitted)?;
         if needs.into_keys().iter().any(|key| self.engine.states.is_unknown(key)) {
             return Err(Rejection::unavailable("What this command depends on cannot be read now."));
         }
@@ -459,11 +466,8 @@ impl<'e> Tick<'e> {
                 return false;
             }
         }
-        let settings = &self.engine.handler.settings;
         group.entries.iter().enumerate().all(|(index, (entry, _))| {
-            let mut needs = Needs::default();
-            let context = context(&entry.admitted, self.time, settings);
-            entry.admitted.command.needs(&context, &self.engine.states.world, &mut needs);
+            let Ok(needs) = self.needs(&entry.admitted) else { return false };
             needs.into_keys().iter().all(|key| changed.get(key).is_none_or(|by| *by == index))
         })
     }
@@ -659,6 +663,14 @@ impl<'e> Tick<'e> {
     }
 }
 
+/// Runs a piece of a command. If it panics, that command fails and no other.
+fn caught<T>(command: Uuid, piece: impl FnOnce() -> T) -> Result<T, Rejection> {
+    catch_unwind(AssertUnwindSafe(piece)).map_err(|_| {
+        tracing::error!(%command, "a decision panicked");
+        Rejection::internal("The decision failed.")
+    })
+}
+
 fn context<'a>(
     admitted: &'a Admitted,
     time: Time,
@@ -703,4 +715,19 @@ fn accept(
         group.records.push(NewRecord { partition, key, meta, event, expected });
     }
     Verdict::Accepted { first, count }
+}
+
+#[cfg(test)]
+mod tests {
+    use echolog_commands::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn a_decision_that_panics_fails_alone() {
+        let command = Uuid::nil();
+        let no: Result<u8, _> = caught(command, || panic!("a bug"));
+        assert_eq!(no.map_err(|no| no.code), Err(ErrorCode::Internal));
+        assert_eq!(caught(command, || 1), Ok(1));
+    }
 }

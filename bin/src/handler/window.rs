@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use chrono::TimeDelta;
-use echolog_events::{Body, Recorded, StreamKey, Time, Uuid, event_id};
+use echolog_events::{Recorded, StreamKey, Time, Uuid, event_id};
 
 use crate::clock;
 
@@ -108,8 +108,7 @@ impl Window {
     }
 
     fn read_event(&mut self, event: &Recorded, keys: &mut Vec<Uuid>) {
-        let Body::Known(known) = &event.body else { return };
-        let name = known.event_type().short().to_owned();
+        let name = event.short_name().to_owned();
         if let (Some(command), Some(digest)) = (event.first_of_command(), event.meta.digest) {
             let key = event_id(&command.actor, &command.target, command.id, 0);
             let done = Done { seq: event.seq, version: event.seq, events: vec![name], digest };

@@ -44,11 +44,9 @@ impl Binaries {
     /// the newest first. What a variable names is taken or refused; elsewhere what is too old is
     /// passed over.
     pub fn find() -> Result<Self, SuperviseError> {
-        let path: Vec<PathBuf> =
-            env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
         let here = env::current_dir().unwrap_or_default();
         let local = here.ancestors().map(|directory| directory.join(".dev/bin"));
-        let places: Vec<PathBuf> = path.into_iter().chain(local).collect();
+        let places: Vec<PathBuf> = path().into_iter().chain(local).collect();
 
         let nats = places.iter().map(|place| place.join("nats-server"));
         let postgres = places
@@ -93,6 +91,17 @@ impl Wanted {
     fn is_new_enough(&self, found: &str) -> bool {
         numbers(found) >= numbers(self.needed)
     }
+}
+
+/// Where PostgreSQL's programs may be, the best place first: the one that `ECHOLOG_PG_BIN` names,
+/// those of `PATH`, Debian's.
+pub fn postgres_places() -> impl Iterator<Item = PathBuf> {
+    let named = env::var_os(POSTGRES.variable).filter(|value| !value.is_empty());
+    named.map(PathBuf::from).into_iter().chain(path()).chain(packaged())
+}
+
+fn path() -> Vec<PathBuf> {
+    env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 /// Where Debian's packages put PostgreSQL, the newest first.

@@ -52,8 +52,8 @@ impl Months {
         Self { schema: target.schema(), missing: target.sql(MISSING) }
     }
 
-    /// Makes the partitions for these times where they are missing, and the ones after: a new
-    /// partition locks readers of the table out for a moment, better not at the turn of a month.
+    /// Makes the partitions for these times where they are missing, and the ones after, so that
+    /// there is little to do at the turn of a month.
     pub(super) async fn ensure(
         &self,
         connection: &mut PgConnection,
@@ -80,9 +80,13 @@ impl Months {
     fn create(&self, name: &str, month: Month) -> String {
         let schema = &self.schema;
         let (from, to) = (month.first_day(), month.next().first_day());
+        // Made apart and attached: `PARTITION OF` would wait for everyone who reads the table, and a
+        // dump reads it for hours.
         format!(
-            "CREATE TABLE {schema}.{name} PARTITION OF {schema}.record_changes
-             FOR VALUES FROM ('{from}') TO ('{to}')"
+            "CREATE TABLE {schema}.{name}
+                 (LIKE {schema}.record_changes INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+             ALTER TABLE {schema}.record_changes ATTACH PARTITION {schema}.{name}
+                 FOR VALUES FROM ('{from}') TO ('{to}')"
         )
     }
 }

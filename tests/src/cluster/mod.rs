@@ -10,21 +10,22 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::Context as _;
 use echolog::client::Client;
-use echolog::config::Config;
-use echolog::connect::Connected;
+use echolog::config::{Config, Durability};
 use echolog::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
 };
 use echolog_events::{Body, Event, Partition, Recorded, SystemEvent};
-use echolog_nats::{Bus, EventLog, ProvisionOptions};
+use echolog_nats::{Bus, EventLog};
 use echolog_projectors::db::Database;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use proxy::{Link, Proxy};
@@ -46,6 +47,8 @@ pub struct Cluster {
     pub bus: Bus,
     /// A direct connection.
     pub database: Database,
+    /// The build that workers are started of from now on.
+    pub build: PathBuf,
     binaries: Binaries,
     nats: Option<Nats>,
     nats_port: Arc<AtomicU16>,
@@ -56,13 +59,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Servers with a tenant that nobody works for yet.
+    /// Servers with a tenant that nobody works for yet, as this build of `echolog` sets it up.
     ///
     /// # Errors
     /// Whatever is missing.
-    async fn start() -> anyhow::Result<Self> {
+    pub async fn start(build: PathBuf) -> anyhow::Result<Self> {
         let turn = TURN.lock().await;
-        crate::echolog_binary()?;
         let binaries = Binaries::find()?;
         let mut directory = tempfile::Builder::new().prefix("echolog-crash-").tempdir()?;
         if std::env::var_os("ECHOLOG_KEEP").is_some() {
@@ -87,18 +89,17 @@ impl Cluster {
             metrics_addr: "127.0.0.1:0".parse()?,
             log: None,
             master_key: Some("a master key for tests, long enough".to_owned()),
+            durability: Durability::Synced,
         };
         let database = config.database_or_create().await?;
-        let options = ProvisionOptions::default();
-        let (Connected { bus, database, .. }, _) =
-            Connected::set_up(&config, database, &options).await?;
         let nats_port = Arc::new(AtomicU16::new(nats.port()));
-        Ok(Self {
+        let cluster = Self {
             workers: Vec::new(),
             clients: Proxy::open(Arc::clone(&nats_port)).await?,
+            bus: config.bus("test").await?,
             config,
-            bus,
             database,
+            build,
             binaries,
             nats_port,
             nats: Some(nats),
@@ -106,7 +107,19 @@ impl Cluster {
             postgres: Some(postgres),
             directory,
             _turn: turn,
-        })
+        };
+        cluster.migrate().await?;
+        Ok(cluster)
+    }
+
+    /// Brings the tenant up to date with the build.
+    ///
+    /// # Errors
+    /// What `echolog migrate` says.
+    pub async fn migrate(&self) -> anyhow::Result<()> {
+        let done = self.echolog(&["migrate"]).await?;
+        anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
     }
 
     /// Servers and these workers.
@@ -114,7 +127,7 @@ impl Cluster {
     /// # Errors
     /// Whatever is missing.
     pub async fn with(roles: &[Role]) -> anyhow::Result<Self> {
-        let mut cluster = Self::start().await?;
+        let mut cluster = Self::start(crate::echolog_binary()?).await?;
         for role in roles {
             cluster.add(*role).await?;
         }
@@ -138,7 +151,7 @@ impl Cluster {
     /// # Errors
     /// It cannot be started.
     pub async fn start_worker(&mut self, index: usize) -> anyhow::Result<()> {
-        self.workers[index].start(&self.config, self.directory.path()).await
+        self.workers[index].start(&self.build, &self.config, self.directory.path()).await
     }
 
     /// Ends nats-server without warning.
@@ -223,6 +236,38 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Loses everything: workers, servers and all that they have on their disks. New servers are
+    /// as empty as on the first day.
+    ///
+    /// # Errors
+    /// They cannot be killed or started.
+    pub async fn lose_everything(&mut self) -> anyhow::Result<()> {
+        for worker in &mut self.workers {
+            worker.kill().await?;
+        }
+        self.kill_nats().await?;
+        self.kill_postgres().await?;
+        for server in ["nats/store", "pg"] {
+            std::fs::remove_dir_all(self.directory.path().join(server))?;
+        }
+        self.start_nats().await?;
+        self.start_postgres().await
+    }
+
+    /// Runs `echolog` to its end.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn echolog(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = Command::new(&self.build);
+        command
+            .args(arguments)
+            .env("NATS_URL", &self.config.nats_url)
+            .env("DATABASE_URL", self.config.database_url()?)
+            .env("ECHOLOG_MASTER_KEY", self.config.master_key.as_deref().context("a key")?);
+        Ok(command.output().await?)
     }
 
     /// Makes sure that no worker has ended by itself: they are to live through the death of

@@ -72,13 +72,17 @@ impl Worker {
     }
 
     /// Starts the process and waits until it is at work. `config` says how to reach the servers directly.
-    pub(super) async fn start(&mut self, config: &Config, directory: &Path) -> anyhow::Result<()> {
-        let binary = crate::echolog_binary()?;
+    pub(super) async fn start(
+        &mut self,
+        build: &Path,
+        config: &Config,
+        directory: &Path,
+    ) -> anyhow::Result<()> {
         self.starts += 1;
         let (role, index) = (self.role.name(), self.nats.port());
         let log = directory.join(format!("{role}-{index}-{}.log", self.starts));
         let database = config.database_url.as_deref().context("a database")?;
-        let mut command = Command::new(binary);
+        let mut command = Command::new(build);
         command
             .arg(role)
             .env("NATS_URL", through(&config.nats_url, &self.nats)?)

@@ -1,0 +1,79 @@
+//! Copies of a tenant: the log as it is, and the tables that were made from it.
+//!
+//! A backup is a directory. What is in it is what `manifest.json` names; the manifest is replaced
+//! whole, after what it names is on the disk. The log only grows, so the next backup into the same
+//! directory adds what is new. Queued commands are in no backup: who has no outcome asks again.
+
+mod manifest;
+mod restore;
+mod segments;
+mod tables;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use echolog_nats::{LogState, Stored};
+
+use crate::config::Config;
+use crate::connect::Connected;
+
+pub use restore::{End, check, restore};
+
+use manifest::Manifest;
+
+/// Messages in a file of the log.
+const SEGMENT: usize = 100_000;
+
+/// Messages that are asked for at once.
+const PAGE: usize = 2_000;
+
+/// Brings a backup up to date, or begins one, while everything goes on. Returns where its
+/// log ends. `progress` is told how far it is, from 0 to 1.
+///
+/// # Errors
+/// Servers that do not answer, a directory that holds something else or cannot be written.
+pub async fn backup(
+    config: &Config,
+    directory: &Path,
+    mut progress: impl FnMut(f64),
+) -> anyhow::Result<End> {
+    let Connected { log, .. } = Connected::open(config, "backup").await?;
+    let LogState { id, .. } = log.state().await?;
+    let mut manifest = Manifest::open_or_new(directory, &config.tenant, &id, &config.key_check()?)?;
+
+    // The tables first: what the log is ahead of them they catch up with, but not the other way.
+    let next = manifest.end() + 1;
+    let tables = tables::dump(config, directory).await?;
+    let head = log.head().await?;
+    let mut reader = log.read_from(next).await?;
+    let (mut at, mut kept) = (next - 1, Vec::new());
+    loop {
+        // Not in the middle of a group: its rest is on its way.
+        let torn = kept.last().is_some_and(Stored::is_torn_off);
+        let done = at >= head && !torn;
+        if (done || kept.len() >= SEGMENT) && !kept.is_empty() && !torn {
+            manifest.log.push(segments::write(directory, &kept)?);
+            manifest.save(directory)?;
+            kept.clear();
+        }
+        if done {
+            break;
+        }
+        for message in reader.next_stored(PAGE).await? {
+            // Sequences stay what they are, whatever the broker has lost.
+            let missing = at + 1..message.seq;
+            let stand_in = |seq| Stored::missing(&config.tenant, seq, message.stored);
+            kept.extend(missing.map(stand_in));
+            at = message.seq;
+            kept.push(message);
+        }
+        progress((at - next + 1) as f64 / (head.max(next) - next + 1) as f64);
+    }
+    let old = manifest.tables.replace(tables);
+    manifest.save(directory)?;
+    if let Some(old) = old {
+        std::fs::remove_file(directory.join(&old))
+            .with_context(|| format!("{old} of the last backup cannot be removed"))?;
+    }
+    Ok(restore::end(&manifest))
+}

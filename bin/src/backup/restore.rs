@@ -1,0 +1,139 @@
+//! Putting a backup back.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use echolog_events::Time;
+use echolog_nats::{EventLog, Provision, ProvisionOptions, Stored};
+use echolog_projectors::db::Database;
+use echolog_projectors::origin::Origin;
+use echolog_projectors::store::Store;
+
+use super::manifest::{Manifest, Segment};
+use super::{segments, tables};
+use crate::clock;
+use crate::config::Config;
+
+/// Messages in a group, and about how many bytes.
+const GROUP: usize = 500;
+const GROUP_BYTES: usize = 4 << 20;
+
+/// Where a backup ends: at this sequence, stored at this time.
+pub type End = (u64, Option<Time>);
+
+/// Makes a tenant from a backup: on servers that have none of this name. What was interrupted goes on
+/// where it was. `progress` is told how far it is, from 0 to 1.
+///
+/// # Errors
+/// A backup that is not whole or of something else, servers where there is something already.
+pub async fn restore(
+    config: &Config,
+    directory: &Path,
+    options: &ProvisionOptions,
+    progress: impl FnMut(f64),
+) -> anyhow::Result<End> {
+    let manifest = Manifest::open(directory)?;
+    let dump = dump(&manifest, directory)?;
+    ensure!(
+        manifest.tenant == config.tenant,
+        "the backup is of tenant {0}: say --tenant {0}",
+        manifest.tenant
+    );
+    manifest.check_key(&config.key_check()?)?;
+
+    let (bus, names) = (config.bus("restore").await?, config.names()?);
+    // The log goes by a new name: it may become another than the one that was saved, and what still
+    // hangs on that one must not be taken for a part of this.
+    let log_id =
+        Provision::restored(&bus, &names, options, &manifest.log_id, clock::new_id()).await?;
+    let origin = Origin { tenant: config.tenant.clone(), log_id: log_id.clone() };
+
+    let database = config.database_or_create().await?;
+    if database.is_fresh().await? {
+        tables::restore(config, &dump).await?;
+    }
+    fits(&manifest, &origin, &database).await?;
+    database.migrate().await?;
+    put_back(&EventLog::new(bus.clone(), names.clone()), &manifest, directory, progress).await?;
+    origin.bind_anew(&database).await?;
+    Provision::tenant(&bus, &names, options, log_id.parse()?).await?;
+    Ok(end(&manifest))
+}
+
+/// Reads a backup to its end, and says where that is.
+///
+/// # Errors
+/// It is not whole.
+pub async fn check(directory: &Path, mut progress: impl FnMut(f64)) -> anyhow::Result<End> {
+    let manifest = Manifest::open(directory)?;
+    tables::check(&dump(&manifest, directory)?).await?;
+    for segment in &manifest.log {
+        segments::read(directory, segment)?;
+        progress(segment.last as f64 / manifest.end() as f64);
+    }
+    Ok(end(&manifest))
+}
+
+fn dump(manifest: &Manifest, directory: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let tables = manifest.tables.as_deref();
+    Ok(directory
+        .join(tables.context("this backup was never finished: run `echolog backup` again")?))
+}
+
+pub(super) fn end(manifest: &Manifest) -> End {
+    (manifest.end(), manifest.log.last().map(|segment| segment.until))
+}
+
+/// The tables are those of the backup, or others that were made from the same log.
+async fn fits(manifest: &Manifest, origin: &Origin, database: &Database) -> anyhow::Result<()> {
+    let Manifest { tenant, log_id, .. } = manifest;
+    let saved = Origin { tenant: tenant.clone(), log_id: log_id.clone() };
+    let known = Origin::of(database).await?;
+    ensure!(
+        known.as_ref().is_some_and(|known| *known == saved || known == origin),
+        "the database has tables of another log: drop it, or give another in DATABASE_URL"
+    );
+    let position = Store::new(database).positions().await?.highest();
+    ensure!(
+        position <= manifest.end(),
+        "the database has tables up to {position}, but the backup's log ends at {}: drop the \
+         database, and those of the backup are restored",
+        manifest.end()
+    );
+    Ok(())
+}
+
+async fn put_back(
+    log: &EventLog,
+    manifest: &Manifest,
+    directory: &Path,
+    mut progress: impl FnMut(f64),
+) -> anyhow::Result<()> {
+    let there = log.head().await?;
+    let missing = |segment: &&Segment| segment.last > there;
+    for segment in manifest.log.iter().filter(missing) {
+        let messages = segments::read(directory, segment)?;
+        let from = messages.partition_point(|message| message.seq <= there);
+        for group in groups(&messages[from..]) {
+            log.put_back(group).await.context("the log cannot be filled; run it again")?;
+            let at = group.last().map_or(0, |message| message.seq);
+            progress(at as f64 / manifest.end() as f64);
+        }
+    }
+    Ok(())
+}
+
+/// Cuts into groups that the broker takes at once.
+fn groups(mut messages: &[Stored]) -> impl Iterator<Item = &[Stored]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |message: &&Stored| {
+            bytes += message.payload.len();
+            bytes <= GROUP_BYTES
+        };
+        let count = messages.iter().take(GROUP).take_while(fits).count();
+        let (group, rest) = messages.split_at(count.max(1).min(messages.len()));
+        messages = rest;
+        (!group.is_empty()).then_some(group)
+    })
+}

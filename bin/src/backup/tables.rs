@@ -1,0 +1,68 @@
+//! The tables, by PostgreSQL's own tools.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+use percent_encoding::percent_decode_str;
+use tokio::process::Command;
+use url::Url;
+
+use crate::clock;
+use crate::config::Config;
+use crate::supervise::postgres_places;
+
+/// Writes the tables of one moment into a file of the directory, and returns its name.
+pub(super) async fn dump(config: &Config, directory: &Path) -> anyhow::Result<String> {
+    let name = format!("tables-{}.dump", clock::new_id());
+    let file = directory.join(&name);
+    let arguments = ["--format=custom", "--no-owner", "--file"].map(OsStr::new);
+    run(config, "pg_dump", arguments.into_iter().chain([file.as_os_str()])).await?;
+    std::fs::File::open(&file)?.sync_all()?;
+    Ok(name)
+}
+
+/// Makes the tables from a file: all of them, or none.
+pub(super) async fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let arguments = ["--single-transaction", "--exit-on-error", "--no-owner"].map(OsStr::new);
+    run(config, "pg_restore", arguments.into_iter().chain([file.as_os_str()])).await
+}
+
+/// Makes sure that a file can be read to its end.
+pub(super) async fn check(file: &Path) -> anyhow::Result<()> {
+    let arguments = ["--file=/dev/null"].map(OsStr::new);
+    finish("pg_restore", tool("pg_restore")?.args(arguments).arg(file)).await
+}
+
+async fn run(
+    config: &Config,
+    name: &'static str,
+    arguments: impl Iterator<Item = &OsStr>,
+) -> anyhow::Result<()> {
+    let mut url = Url::parse(&config.database_url()?).context("DATABASE_URL is no address")?;
+    let mut command = tool(name)?;
+    // Everybody on the machine sees the arguments of a process.
+    if let Some(password) = url.password() {
+        command.env("PGPASSWORD", &*percent_decode_str(password).decode_utf8_lossy());
+    }
+    let bare = url.set_password(None);
+    ensure!(bare.is_ok(), "DATABASE_URL names no server");
+    command.arg("--dbname").arg(url.as_str()).args(arguments).env("PGAPPNAME", "echolog-backup");
+    finish(name, &mut command).await
+}
+
+fn tool(name: &'static str) -> anyhow::Result<Command> {
+    let path = postgres_places().map(|place| place.join(name)).find(|path| path.exists());
+    Ok(Command::new(path.with_context(|| {
+        format!("there is no {name}: install PostgreSQL's client programs, or set ECHOLOG_PG_BIN")
+    })?))
+}
+
+async fn finish(name: &str, command: &mut Command) -> anyhow::Result<()> {
+    let run = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = run.await.with_context(|| format!("{name} does not run"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name} failed: {}", said.trim());
+    Ok(())
+}
