@@ -1,6 +1,6 @@
 //! The list of all commands.
 
-use echolog_events::{PasswordHash, Stream};
+use echolog_events::{PasswordHash, Stream, Uuid};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -173,6 +173,12 @@ impl Command {
         let mut first = [0; 8];
         first.copy_from_slice(&hash.finalize()[..8]);
         u64::from_be_bytes(first)
+    }
+
+    /// The id of the message that it makes.
+    #[must_use]
+    pub fn new_message(&self) -> Option<Uuid> {
+        if let Self::SendMessage(command) = self { Some(command.message_id.get()) } else { None }
     }
 
     /// Whether it carries a secret now.

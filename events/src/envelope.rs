@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Event, Partition, StreamKey, Time};
+use crate::{Event, Partition, StreamKey, Time, event_id};
 
 /// Names of the headers of a stored event: CloudEvents 1.0, binary mode, and ours.
 pub mod header {
@@ -46,6 +46,14 @@ pub struct CommandKey {
     pub target: String,
     /// The id that the client gave it.
     pub id: Uuid,
+}
+
+impl CommandKey {
+    /// What names it in the ledger: the id of its first event.
+    #[must_use]
+    pub fn key(&self) -> Uuid {
+        event_id(&self.actor, &self.target, self.id, 0)
+    }
 }
 
 /// What is known about an event besides its content.

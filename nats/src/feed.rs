@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::provision::OWNERS;
-use crate::{Bus, BusError, IncomingHeaders, Names};
+use crate::{Bus, BusError, IncomingHeaders, Names, Provision};
 
 /// How long one pull waits. Well below the pin's time-out, which each pull renews.
 const PULL_EXPIRES: Duration = Duration::from_millis(1_500);
@@ -173,19 +173,30 @@ impl Feed {
                     () = self.events.closed() => return Ok(false),
                 };
                 let Some(message) = message else { return Ok(false) };
-                if let Some(status) = message.status {
-                    if !matches!(status.as_u16(), 404 | 408 | 409 | 423) {
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    break;
-                }
-                let pin = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pin-Id"));
-                if let Some(pin) = pin {
-                    self.pin = Some(pin.as_str().to_owned());
+                if message.reply.as_deref().and_then(Place::parse).is_some() {
+                    self.pin = self.pinned().await?;
                     return Ok(true);
                 }
+                match message.status.map(|status| status.as_u16()) {
+                    None => continue,
+                    Some(404 | 408 | 409 | 423) => {}
+                    // A restart of the broker: it keeps nothing of a consumer.
+                    Some(503) => Provision::owner(&self.bus, &self.names, self.partition).await?,
+                    Some(_) => tokio::time::sleep(PAUSE).await,
+                }
+                break;
             }
         }
+    }
+
+    /// Who is pinned. A delivery says so in a header too, but beside those that its sender made.
+    async fn pinned(&self) -> Result<Option<String>, BusError> {
+        let stream = self.names.command_stream();
+        let stream =
+            self.bus.jetstream.get_stream_no_info(stream).await.map_err(BusError::request)?;
+        let info = stream.consumer_info(Names::consumer(self.partition)).await;
+        let groups = info.map_err(BusError::request)?.priority_groups;
+        Ok(groups.into_iter().find_map(|group| group.pinned_client_id))
     }
 
     async fn run(&mut self, start: Start) -> Result<RunEnd, BusError> {
@@ -204,17 +215,18 @@ impl Feed {
                 message = inbox.subscriber.next() => message,
             };
             let Some(message) = message else { return Ok(RunEnd::Closed) };
-            if let Some(status) = message.status {
-                match status.as_u16() {
+            // By its reply, not its status: that may be in the headers that its sender made.
+            let Some(place) = message.reply.as_deref().and_then(Place::parse) else {
+                match message.status.map(|status| status.as_u16()) {
                     // The pull has expired; what it had left is in the header.
-                    404 | 408 | 409 => asked = 0,
+                    Some(404 | 408 | 409) => asked = 0,
                     // Another is pinned, or the consumer has moved to another server.
-                    _ => return Ok(RunEnd::Lost),
+                    Some(_) => return Ok(RunEnd::Lost),
+                    None => {}
                 }
                 continue;
-            }
+            };
             asked = asked.saturating_sub(1);
-            let Some(place) = message.reply.as_deref().and_then(Place::parse) else { continue };
             if place.consumer_sequence != expected {
                 // Pinned again at once, the run begins anew from the position in the log.
                 self.release().await?;
@@ -249,8 +261,7 @@ impl Feed {
         // again. Then everything that is left is read once more: what was handled is known by id.
         let intact = after.sequence < state.first_sequence
             || match stream.get_raw_message(after.sequence).await {
-                Ok(message) => i64::try_from(message.time.unix_timestamp_nanos())
-                    .is_ok_and(|nanoseconds| nanoseconds == after.nanoseconds),
+                Ok(message) => message.time.timestamp_nanos_opt() == Some(after.nanoseconds),
                 Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
                     after.sequence <= state.last_sequence
                 }

@@ -319,7 +319,17 @@ impl EventLog {
     /// # Errors
     /// What the broker says.
     pub async fn read_from(&self, seq: u64) -> Result<LogReader, BusError> {
-        LogReader::open(self.clone(), seq.max(1)).await
+        let start_sequence = seq.max(1);
+        let from = DeliverPolicy::ByStartSequence { start_sequence };
+        LogReader::open(self.clone(), from, start_sequence).await
+    }
+
+    /// Reads the log in order from what the broker stored at this time on.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn read_since(&self, time: Time) -> Result<LogReader, BusError> {
+        LogReader::open(self.clone(), DeliverPolicy::ByStartTime { start_time: time }, 1).await
     }
 }
 
@@ -328,8 +338,7 @@ fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Record
     match answer {
         Ok(message) => {
             let StreamMessage { subject, headers, payload, sequence, .. } = &message;
-            let stored = time(message.time.unix_timestamp_nanos());
-            Ok(codec::recorded(subject, Some(headers), payload, *sequence, stored))
+            Ok(codec::recorded(subject, Some(headers), payload, *sequence, message.time))
         }
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(BusError::request(error)),
@@ -371,24 +380,21 @@ impl std::fmt::Debug for LogReader {
 }
 
 impl LogReader {
-    async fn open(log: EventLog, next: u64) -> Result<Self, BusError> {
+    async fn open(log: EventLog, from: DeliverPolicy, next: u64) -> Result<Self, BusError> {
         let mut disconnects = log.bus.disconnects();
         disconnects.mark_unchanged();
-        let messages = Self::messages(&log, next).await?;
+        let messages = Self::messages(&log, from).await?;
         Ok(Self { log, next, messages, disconnects, pending: 0, broken: false })
     }
 
-    async fn messages(log: &EventLog, next: u64) -> Result<pull::Ordered, BusError> {
+    async fn messages(log: &EventLog, from: DeliverPolicy) -> Result<pull::Ordered, BusError> {
         let stream = log
             .bus
             .jetstream
             .get_stream_no_info(log.names.event_stream())
             .await
             .map_err(BusError::request)?;
-        let config = pull::OrderedConfig {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
-            ..pull::OrderedConfig::default()
-        };
+        let config = pull::OrderedConfig { deliver_policy: from, ..pull::OrderedConfig::default() };
         let consumer = stream.create_consumer(config).await.map_err(BusError::request)?;
         consumer.messages().await.map_err(BusError::request)
     }
@@ -467,7 +473,7 @@ impl LogReader {
                     // Events are large, and moving them costs.
                     page.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
                 }
-                let stored = time(info.published.unix_timestamp_nanos());
+                let stored = info.published;
                 page.extend(read(&message, Place { seq, stored }));
             }
         }
@@ -477,15 +483,12 @@ impl LogReader {
     async fn reopen(&mut self) -> Result<(), BusError> {
         tracing::debug!(from = self.next, "reading the log anew");
         self.disconnects.mark_unchanged();
-        self.messages = Self::messages(&self.log, self.next).await?;
+        let from = DeliverPolicy::ByStartSequence { start_sequence: self.next };
+        self.messages = Self::messages(&self.log, from).await?;
         self.pending = 0;
         self.broken = false;
         Ok(())
     }
-}
-
-fn time(nanoseconds: i128) -> Time {
-    Time::from_timestamp_nanos(i64::try_from(nanoseconds).unwrap_or_default())
 }
 
 fn uuid_text() -> String {

@@ -68,14 +68,29 @@ impl Provision {
             .create_or_update_stream(commands(names, options))
             .await
             .map_err(BusError::request)?;
-        let stream = jetstream
+        for partition in Partition::all() {
+            Self::owner(bus, names, partition).await?;
+        }
+        Ok(log_id)
+    }
+
+    /// Creates the consumer of a partition's commands, where there is none.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn owner(bus: &Bus, names: &Names, partition: Partition) -> Result<(), BusError> {
+        let stream = bus
+            .jetstream
             .get_stream_no_info(names.command_stream())
             .await
             .map_err(BusError::request)?;
-        for partition in Partition::all() {
-            stream.create_consumer(owner(partition)).await.map_err(BusError::request)?;
+        if stream.create_consumer(owner(partition)).await.is_ok() {
+            return Ok(());
         }
-        Ok(log_id)
+        // It is of an earlier version, and nothing is lost with it.
+        stream.delete_consumer(&Names::consumer(partition)).await.map_err(BusError::request)?;
+        stream.create_consumer(owner(partition)).await.map_err(BusError::request)?;
+        Ok(())
     }
 
     /// Creates a log that a backup is put back into; nobody works with it before
@@ -146,7 +161,7 @@ fn commands(names: &Names, options: &ProvisionOptions) -> stream::Config {
     }
 }
 
-/// The consumer of a partition. It acknowledges nothing: how far the commands were handled stands
+/// The consumer of a partition. It keeps nothing and acknowledges nothing: how far the commands were handled stands
 /// in the log beside the events themselves, where no stalled process can move it.
 fn owner(partition: Partition) -> consumer::pull::Config {
     consumer::pull::Config {
@@ -154,6 +169,8 @@ fn owner(partition: Partition) -> consumer::pull::Config {
         filter_subject: format!("{STORED_COMMANDS}.{}.>", partition.number()),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::None,
+        // In a file it would be written, and synced, a dozen times a second.
+        memory_storage: true,
         priority_policy: PriorityPolicy::PinnedClient,
         priority_groups: vec![OWNERS.to_owned()],
         priority_timeout: PIN_TIMEOUT,

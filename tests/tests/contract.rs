@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use echolog::client::Request;
 use echolog::clock;
+use echolog::roles::Roles;
 use echolog_commands::{ContentType, ErrorCode, Outcome, Status};
 use echolog_nats::HeaderMap;
 use echolog_tests::{Tenant, eventually, run};
 use futures::StreamExt;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// Publishes a command with exactly these headers and returns what comes on the actor's outcomes.
 async fn raw(
@@ -407,6 +410,85 @@ fn names_are_unique_under_concurrency() {
         .await?;
         let names = t.value("SELECT count(DISTINCT lower(username)) FROM auth.users").await?;
         assert_eq!(names, accepted.to_string(), "one owner per name");
+        Ok(())
+    });
+}
+
+/// Header blocks as a client that speaks to the socket itself may send them; `ID` is a command's id.
+const HEADERS: [&[u8]; 12] = [
+    b"NATS/1.0\r\nNats-Msg-Id: ID\r\nX: a\rb\r\n\r\n",
+    b"NATS/1.0\r\nNats-Msg-Id: ID\r\nX: \xff\xfe\r\n\r\n",
+    b"NATS/1.0\r\nNats-Msg-Id: ID\r\nnonsense\r\n\r\n",
+    b"NATS/1.0\r\nNats-Msg-Id: ID\r\na b\x01: c\r\n\r\n",
+    b"NATS/1.0\r\nNats-Msg-Id: ID\r\nNats-Pin-Id: forged\r\n\r\n",
+    b"NATS/1.0\r\nNats-Pin-Id: forged",
+    b"NATS/1.0 503 No Responders\r\nNats-Msg-Id: ID\r\n\r\n",
+    b"NATS/1.0 409 Consumer Deleted\r\n\r\n",
+    b"NATS/1.0 x\r\nNats-Msg-Id: ID\r\n\r\n",
+    b"NATS/1.0\r\n\r\n",
+    b"\r\n\r\n",
+    b"\0",
+];
+
+/// Publishes by hand, and waits until the server has taken it.
+async fn publish_by_hand(t: &Tenant, subject: &str, headers: &[u8]) -> anyhow::Result<()> {
+    let address = t.config.nats_url.rsplit('@').next().context("an address")?;
+    let mut server = tokio::net::TcpStream::connect(address.trim_end_matches('/')).await?;
+    let id = clock::new_id().to_string();
+    let headers = match headers.windows(2).position(|at| at == b"ID") {
+        Some(at) => [&headers[..at], id.as_bytes(), &headers[at + 2..]].concat(),
+        None => headers.to_vec(),
+    };
+    let (length, total) = (headers.len(), headers.len() + 1);
+    let connect = r#"CONNECT {"user":"echolog","pass":"test","verbose":false,"headers":true}"#;
+    let publish = format!("{connect}\r\nHPUB {subject} {length} {total}\r\n");
+    server.write_all(&[publish.as_bytes(), &headers, b"\x80\r\nPING\r\n"].concat()).await?;
+    let mut lines = BufReader::new(server).lines();
+    while let Some(line) = lines.next_line().await? {
+        anyhow::ensure!(!line.starts_with("-ERR"), "{line}");
+        if line == "PONG" {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the server ended the connection")
+}
+
+#[test]
+fn headers_that_nobody_can_read_stop_nobody() {
+    run(async {
+        let mut t = Tenant::start().await?;
+        let (ada, bob) = (t.user("ada").await?, t.user("bob").await?);
+        let answers = async |t: &Tenant| {
+            for (command, body) in [
+                ("users.block_user", json!({ "user_id": bob })),
+                ("users.unblock_user", json!({ "user_id": bob })),
+            ] {
+                let request = Request::new(ada, command, ada, body);
+                let answer = t.client.send(&request);
+                let outcome = tokio::time::timeout(Duration::from_secs(10), answer).await??;
+                anyhow::ensure!(outcome.status == Status::Accepted, "{outcome:?}");
+            }
+            anyhow::Ok(())
+        };
+        let tenant = t.config.tenant.clone();
+        for headers in HEADERS {
+            for way in ["cmd", "req"] {
+                let subject = format!("{way}.{tenant}.{ada}.users.block_user.{ada}");
+                publish_by_hand(&t, &subject, headers).await?;
+            }
+            let shown = String::from_utf8_lossy(headers);
+            answers(&t).await.with_context(|| format!("after {shown:?}"))?;
+        }
+        // And if it is the first that a handler meets.
+        t.stop_first().await?;
+        for headers in HEADERS {
+            let subject = format!("cmd.{tenant}.{ada}.users.block_user.{ada}");
+            publish_by_hand(&t, &subject, headers).await?;
+            t.add(Roles::ALL).await?;
+            let shown = String::from_utf8_lossy(headers);
+            answers(&t).await.with_context(|| format!("beginning with {shown:?}"))?;
+            t.stop_first().await?;
+        }
         Ok(())
     });
 }

@@ -179,6 +179,7 @@ fn read(
             )
         })?;
         let mut command = Command::decode(command_type, encoding, body)?;
+        command.new_message().map_or(Ok(()), |id| not_ahead(id, "message_id", received))?;
         match source {
             Source::Queue { .. } if command.carries_secret() => {
                 erase = true;
@@ -236,11 +237,18 @@ fn command_id(headers: &IncomingHeaders, received: Time) -> Result<Uuid, Rejecti
         .ok_or_else(|| invalid("The header `Nats-Msg-Id` with the command's id is missing."))?;
     let id = fields::parse_id(text)
         .map_err(|_| invalid("The command's id is no UUID in lower-case, hyphenated text."))?;
-    let made = clock::time_of(id).ok_or_else(|| invalid("The command's id is no UUIDv7."))?;
-    if made > received + AHEAD {
-        return Err(invalid("The time in the command's id is more than 2 minutes ahead."));
-    }
+    not_ahead(id, header::COMMAND_ID, received)?;
     Ok(id)
+}
+
+/// What an id's time tells about its age is only worth something if it is not from the future.
+fn not_ahead(id: Uuid, field: &str, received: Time) -> Result<(), Rejection> {
+    let made = clock::time_of(id)
+        .ok_or_else(|| Rejection::invalid(field, "The id is no UUIDv7."))?;
+    if made > received + AHEAD {
+        return Err(Rejection::invalid(field, "The id's time is more than 2 minutes ahead."));
+    }
+    Ok(())
 }
 
 fn text(headers: &IncomingHeaders, name: &str) -> Result<Option<String>, Rejection> {

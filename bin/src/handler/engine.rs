@@ -14,12 +14,13 @@ use echolog_nats::{
 };
 use echolog_projectors::Positions;
 use futures::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::admit::{self, Admission};
 use super::limits::Limiter;
 use super::ownership::{Owned, Ownership};
+use super::recent::Recent;
 use super::rejected::Rejected;
 use super::states::States;
 use super::tail::Tail;
@@ -80,6 +81,8 @@ pub(super) struct Engine {
     inputs: mpsc::Receiver<Input>,
     input: mpsc::Sender<Input>,
     pages: mpsc::Receiver<Page>,
+    /// What came into the log in the minutes before this began.
+    history: oneshot::Receiver<Recent>,
 }
 
 impl Engine {
@@ -118,6 +121,14 @@ impl Engine {
         let mut tasks = JoinSet::new();
         let (bus, owner) = (handler.bus.clone(), handler.owner.clone());
         let handlers = presence::watch(bus, &handler.names, owner, &mut tasks).await?;
+        let (history, learned) = oneshot::channel();
+        let whole = log.clone();
+        tasks.spawn(async move {
+            match Recent::read(&whole, floor).await {
+                Ok(recent) => drop(history.send(recent)),
+                Err(error) => tracing::warn!(%error, "the last minutes of the log cannot be read"),
+            }
+        });
         let awaiting = projected::spawn(handler.bus.clone(), handler.store.clone());
         let engine = Self {
             log,
@@ -137,6 +148,7 @@ impl Engine {
             inputs,
             input,
             pages,
+            history: learned,
             handler,
         };
         engine.wake_all().await?;
@@ -415,6 +427,9 @@ impl Engine {
 
     /// Once a second: forget what PostgreSQL has, and note handled commands that left no event.
     async fn keep_house(&mut self) {
+        if let Ok(before) = self.history.try_recv() {
+            self.tail.window.recent.learn(before);
+        }
         if let Some(positions) = &*self.positions.borrow() {
             self.tail.trim(positions.states());
             let now = self.tail.window.broker_time().unwrap_or_default();

@@ -12,6 +12,7 @@ mod ownership;
 mod positions;
 mod presence;
 mod projected;
+mod recent;
 mod rejected;
 mod states;
 mod tail;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use echolog_commands::{
     Actor, Command, CommandType, Context, Decision, Key, Needs, NewEvent, Outcome, Rejection,
-    Status,
+    State, Status,
 };
 use echolog_events::{
     CommandPosition, Meta, Partition, StreamKey, Time, Uuid, event_id, partition_of,
@@ -138,7 +138,7 @@ impl<'e> Tick<'e> {
         let mut ledger: Vec<(Uuid, Uuid)> = queue
             .iter()
             .map(|entry| &entry.admitted)
-            .filter(|it| window.get(it.key).is_none() && window.may_be_older(it.command_id))
+            .filter(|it| window.get(it.key).is_none() && window.may_be_older(it.key, it.command_id))
             .map(|it| (it.command_id, it.key))
             .collect();
         for _ in 0..ROUNDS {
@@ -161,7 +161,18 @@ impl<'e> Tick<'e> {
         missing: &mut HashSet<Key>,
     ) -> Result<(), Rejection> {
         let needs = self.needs(admitted)?;
-        missing.extend(needs.into_keys().into_iter().filter(|key| self.engine.states.misses(key)));
+        let Engine { states, tail, .. } = &mut *self.engine;
+        for key in needs.into_keys() {
+            if !states.misses(&key) {
+                continue;
+            }
+            let recent = &tail.window.recent;
+            if matches!(key, Key::Message(chat, id) if recent.is_new_message(chat, id)) {
+                states.world.insert(key, State::Message(None));
+            } else {
+                missing.insert(key);
+            }
+        }
         Ok(())
     }
 
@@ -507,6 +518,7 @@ impl<'e> Tick<'e> {
         if let Some(last) = seqs.iter().max() {
             self.engine.appended = self.engine.appended.max(*last);
             for record in &group.records {
+                self.engine.tail.window.insert_message(&record.event);
                 let name = record.event.event_type().name;
                 self.engine.handler.metrics.events_appended.with_label_values(&[name]).inc();
             }

@@ -1,22 +1,19 @@
-//! The commands of the last minutes, by id: what makes a command idempotent without asking
-//! PostgreSQL.
+//! The last commands, by id: what makes a command idempotent without asking PostgreSQL.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use chrono::TimeDelta;
-use echolog_events::{Recorded, StreamKey, Time, Uuid, event_id};
+use echolog_events::{Body, Event, Recorded, StreamKey, Time, Uuid};
 
+use super::recent::Recent;
 use crate::clock;
 
 /// How long ids are kept, where there is room.
 const KEEP: TimeDelta = TimeDelta::minutes(5);
 
-/// How many ids are kept at most; about 200 bytes each.
-const CAPACITY: usize = 1_000_000;
-
-/// How far a client's clock and the broker's may disagree without costing a look into the ledger.
-const SKEW: TimeDelta = TimeDelta::minutes(3);
+/// How many are kept at most; about 200 bytes each.
+const CAPACITY: usize = 250_000;
 
 /// What became of an accepted command.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,21 +46,25 @@ pub(super) struct Window {
     reading: Option<Reading>,
     /// Every command whose events lie behind this sequence is here.
     floor: u64,
-    floor_time: Option<Time>,
+    /// What else tells that something is new.
+    pub(super) recent: Recent,
     /// The broker's time of the newest event, and when it was read.
     latest: Option<(Time, Instant)>,
 }
 
 impl Window {
-    /// A window over everything after `floor`. Until the first page is dropped, the time of
-    /// `floor` is not known: then every unknown command is looked up in the ledger.
+    /// A window over everything after `floor`.
     pub(super) fn new(floor: u64) -> Self {
+        let mut recent = Recent::default();
+        if floor == 0 {
+            recent.begin(Time::default());
+        }
         Self {
+            recent,
             done: HashMap::new(),
             pages: VecDeque::new(),
             reading: None,
             floor,
-            floor_time: (floor == 0).then_some(Time::default()),
             latest: None,
         }
     }
@@ -79,38 +80,46 @@ impl Window {
     }
 
     /// Whether a command that is not here may still have been accepted, long ago.
-    pub(super) fn may_be_older(&self, command: Uuid) -> bool {
-        match (clock::time_of(command), self.floor_time) {
-            (Some(made), Some(floor)) => made <= floor + SKEW,
-            _ => true,
-        }
+    pub(super) fn may_be_older(&self, key: Uuid, command: Uuid) -> bool {
+        !self.recent.is_new_command(key, command)
     }
 
     /// Notes a command that this process has just appended, before the log tells it back.
     pub(super) fn insert(&mut self, key: Uuid, done: Done) {
+        self.recent.note_command(key, self.now());
         self.done.insert(key, done);
+    }
+
+    /// Notes a message that this process has just appended, before the log tells it back.
+    pub(super) fn insert_message(&mut self, event: &Event) {
+        let now = self.now();
+        self.recent.note_message(event, now);
     }
 
     /// Notes the commands of a page of the log.
     pub(super) fn read(&mut self, events: &[Recorded], stored: Time) {
         let mut keys = Vec::new();
         for event in events {
-            self.read_event(event, &mut keys);
+            self.read_event(event, stored, &mut keys);
         }
         if let Some(last) = events.last() {
             self.latest = Some((stored, Instant::now()));
-            if self.floor_time.is_none() && self.pages.is_empty() {
+            if !self.recent.has_begun() {
                 // The page before the first one is no younger than this.
-                self.floor_time = Some(stored);
+                self.recent.begin(stored);
             }
             self.pages.push_back((last.seq, stored, keys));
         }
     }
 
-    fn read_event(&mut self, event: &Recorded, keys: &mut Vec<Uuid>) {
+    fn read_event(&mut self, event: &Recorded, stored: Time, keys: &mut Vec<Uuid>) {
         let name = event.short_name().to_owned();
+        if let Body::Known(event) = &event.body {
+            self.recent.note_message(event, stored);
+        }
         if let (Some(command), Some(digest)) = (event.first_of_command(), event.meta.digest) {
-            let key = event_id(&command.actor, &command.target, command.id, 0);
+            let key = command.key();
+            self.recent.note_command(key, stored);
             let done = Done { seq: event.seq, version: event.seq, events: vec![name], digest };
             // What this process has appended itself is known whole already.
             if self.done.get(&key).is_none_or(|known| known.seq < done.seq) {
@@ -143,6 +152,10 @@ impl Window {
         }
     }
 
+    fn now(&self) -> Time {
+        self.broker_time().unwrap_or_else(clock::now)
+    }
+
     /// What time it is by the broker's clock, as far as the log tells.
     pub(super) fn broker_time(&self) -> Option<Time> {
         let (stored, noted) = self.latest?;
@@ -161,8 +174,9 @@ impl Window {
             for key in keys {
                 self.done.remove(key);
             }
-            (self.floor, self.floor_time) = (*seq, Some(*stored));
+            self.floor = *seq;
             self.pages.pop_front();
         }
+        self.recent.trim(now);
     }
 }
