@@ -128,7 +128,7 @@ fn rejection(path: &serde_path_to_error::Path, message: &str) -> Rejection {
     let path = path.to_string();
     let path = if path == "." || path.contains('?') { "" } else { path.as_str() };
     if let Some(message) = message.strip_prefix(TOO_LARGE) {
-        return Rejection::too_large(path, sentence(message));
+        return Rejection::too_large(&excerpt(path), sentence(message));
     }
     // For a field that is missing or doubled, the decoder's place is the map around it.
     let named = ["missing field `", "duplicate field `"]
@@ -139,14 +139,19 @@ fn rejection(path: &serde_path_to_error::Path, message: &str) -> Rejection {
         Some(name) => format!("{path}.{name}"),
         None => path.to_owned(),
     };
-    Rejection::invalid(&field, sentence(message))
+    Rejection::invalid(&excerpt(&field), sentence(message))
 }
 
 /// Takes what a decoder adds (its place in the text) off and ends with a full stop.
 fn sentence(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
-    let message: String = message.chars().filter(|c| !c.is_control()).take(300).collect();
+    let message = excerpt(message);
     if message.ends_with('.') { message } else { format!("{message}.") }
+}
+
+/// As much of a client's own words as an answer repeats.
+fn excerpt(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 #[cfg(test)]
@@ -189,6 +194,19 @@ mod tests {
             .decode::<SendMessage>(twice.as_bytes())
             .expect_err("a name that comes twice");
         assert_eq!(rejection.field.as_deref(), Some("metadata.a"));
+    }
+
+    #[test]
+    fn an_answer_repeats_a_little_of_the_body() {
+        let name = "n".repeat(20_000);
+        let metadata = format!(r#"{{"message_id":"{ID}","metadata":{{"{name}":1,"{name}":2}}}}"#);
+        for body in [format!(r#"{{"{name}":1}}"#), metadata] {
+            let rejection = ContentType::Json
+                .decode::<SendMessage>(body.as_bytes())
+                .expect_err("an unknown field, a name that comes twice");
+            assert!(rejection.message.len() < 400, "{}", rejection.message.len());
+            assert!(rejection.field.is_some_and(|field| field.len() == 300));
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use chrono::{DateTime, SecondsFormat};
 use echolog_events::{Body, Event, EventSubject, Meta, Recorded, Time, Unreadable, Uuid, header};
 
 /// The headers of an event that is about to be appended.
-pub(crate) fn headers(tenant: &str, event: &Event, meta: &Meta) -> HeaderMap {
+#[must_use]
+pub fn headers(tenant: &str, event: &Event, meta: &Meta) -> HeaderMap {
     let event_type = event.event_type();
     let mut headers = HeaderMap::new();
     headers.insert(header::SPEC_VERSION, "1.0");
@@ -32,7 +33,8 @@ pub(crate) fn headers(tenant: &str, event: &Event, meta: &Meta) -> HeaderMap {
 
 /// Reads a stored message. `None` only for a subject that is no event's: nothing that Echolog
 /// writes, and nothing that a projection could place.
-pub(crate) fn recorded(
+#[must_use]
+pub fn recorded(
     subject: &str,
     headers: Option<&HeaderMap>,
     payload: &[u8],

@@ -330,13 +330,18 @@ struct Inbox {
 /// What the reply subject of a delivery says:
 /// `$JS.ACK.{stream}.{consumer}.{deliveries}.{stream seq}.{consumer seq}.{time}.{pending}`, with
 /// two more tokens in front of the stream in some set-ups.
-struct Place {
-    position: CommandPosition,
-    consumer_sequence: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its place among the commands.
+    pub position: CommandPosition,
+    /// How many the consumer had delivered with it.
+    pub consumer_sequence: u64,
 }
 
 impl Place {
-    fn parse(reply: &str) -> Option<Self> {
+    /// Reads a reply subject.
+    #[must_use]
+    pub fn parse(reply: &str) -> Option<Self> {
         let tokens: Vec<&str> = reply.split('.').collect();
         let offset = match tokens.len() {
             9 => 0,

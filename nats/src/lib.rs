@@ -4,7 +4,8 @@
 //! knows nothing of what commands and events mean.
 
 mod bus;
-mod codec;
+#[doc(hidden)]
+pub mod codec;
 mod durability;
 mod feed;
 mod log;
@@ -15,6 +16,8 @@ mod subjects;
 
 pub use async_nats::{HeaderMap, Subject, Subscriber};
 pub use bus::{Bus, BusError, ConnectOptions, MINIMUM_SERVER};
+#[doc(hidden)]
+pub use feed::Place;
 pub use feed::{Delivery, Feed, FeedEvent, Order, Start};
 pub use log::{Append, AppendError, EventLog, LogReader, LogState, NewRecord, Page};
 pub use provision::{Provision, ProvisionOptions};

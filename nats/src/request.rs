@@ -12,7 +12,7 @@ pub struct IncomingHeaders(HeaderMap);
 impl IncomingHeaders {
     /// Wraps what the client library gives.
     #[must_use]
-    pub(crate) fn new(headers: Option<HeaderMap>) -> Self {
+    pub fn new(headers: Option<HeaderMap>) -> Self {
         Self(headers.unwrap_or_default())
     }
 

@@ -1,6 +1,7 @@
 //! Real servers for tests: one nats-server and one PostgreSQL per test process, a tenant per test.
 
 pub mod cluster;
+pub mod decoders;
 
 use std::future::Future;
 use std::path::PathBuf;

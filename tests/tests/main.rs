@@ -7,6 +7,7 @@ mod clients;
 mod commands;
 mod contract;
 mod conversations;
+mod corpus;
 mod crash;
 mod model;
 mod parking;

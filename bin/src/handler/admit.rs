@@ -102,6 +102,17 @@ pub(super) fn from_queue(delivery: Delivery) -> Admission {
     }
 }
 
+/// What becomes of a message before any state is read, for those who try to break it: the digest of
+/// its command, or the outcome that refuses it. `None` if it only wakes the owner.
+#[must_use]
+pub fn admit(delivery: Delivery) -> Option<Result<u64, Outcome>> {
+    match from_queue(delivery) {
+        Admission::Command(admitted) => Some(Ok(admitted.digest)),
+        Admission::Refused(refused) => Some(Err(refused.outcome())),
+        Admission::Wake => None,
+    }
+}
+
 /// Whether a message of the queue only wakes the owner.
 pub(super) fn is_wake(delivery: &Delivery) -> bool {
     CommandSubject::parse(&delivery.subject).is_none_or(|subject| subject.is_wake())

@@ -29,6 +29,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::metrics::HandlerMetrics;
+#[doc(hidden)]
+pub use admit::admit;
 pub use limits::RateLimit;
 
 /// How long requests that are under way may take once the handler is told to stop.
