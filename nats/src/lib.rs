@@ -6,6 +6,7 @@
 mod bus;
 mod codec;
 mod feed;
+mod group;
 mod log;
 mod provision;
 mod request;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use async_nats::{HeaderMap, jetstream};
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::bus::REQUEST_TIMEOUT;
+use crate::group::{Beginning, Mark};
 use crate::provision::LOG_ID;
 use crate::{Bus, BusError, Names, codec};
 
@@ -189,18 +190,18 @@ impl EventLog {
             acks.push(ack.into_future());
         }
         let mut seqs = Vec::with_capacity(acks.len());
-        let mut conflicts = 0;
+        let mut no = None;
         for ack in join_all(acks).await {
-            match ack {
+            match ack.map_err(why) {
                 Ok(ack) => seqs.push(ack.sequence),
-                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => conflicts += 1,
-                Err(error) => return Err(AppendError::Unknown(error.to_string())),
+                Err(unknown @ AppendError::Unknown(_)) => return Err(unknown),
+                Err(error) => no = Some(error),
             }
         }
-        match (seqs.is_empty(), conflicts) {
-            (_, 0) => Ok(seqs),
-            (true, _) => Err(AppendError::Conflict),
-            (false, _) => Err(AppendError::Unknown("only a part was appended".to_owned())),
+        match no {
+            None => Ok(seqs),
+            Some(no) if seqs.is_empty() => Err(no),
+            Some(_) => Err(AppendError::Unknown("only a part was appended".to_owned())),
         }
     }
 
@@ -254,7 +255,8 @@ impl EventLog {
         }
     }
 
-    /// The last event of a stream, from the leader's own store; `None` if there is none.
+    /// The last event of a stream, from the leader's own store; `None` if there is none. It may be of
+    /// a group that is [torn](Self::is_torn).
     ///
     /// # Errors
     /// What the broker says.
@@ -288,12 +290,54 @@ impl EventLog {
         found(stream.get_raw_message(seq).await)
     }
 
+    /// Whether the event with this sequence is of a group of which the log has only the beginning:
+    /// readers do not see it.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn is_torn(&self, seq: u64) -> Result<bool, BusError> {
+        let stream = self
+            .bus
+            .jetstream
+            .get_stream_no_info(self.names.event_stream())
+            .await
+            .map_err(BusError::request)?;
+        let mut of: Option<String> = None;
+        for seq in seq.. {
+            let message = match stream.get_raw_message(seq).await {
+                Ok(message) => message,
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => break,
+                Err(error) => return Err(BusError::request(error)),
+            };
+            match Mark::of(Some(&message.headers)) {
+                Some(mark) if of.as_deref().is_none_or(|of| of == mark.group) => {
+                    if mark.ends {
+                        return Ok(false);
+                    }
+                    of = Some(mark.group.to_owned());
+                }
+                Some(_) | None => break,
+            }
+        }
+        Ok(of.is_some())
+    }
+
     /// Reads the log in order from this sequence on, to its end and beyond.
     ///
     /// # Errors
     /// What the broker says.
     pub async fn read_from(&self, seq: u64) -> Result<LogReader, BusError> {
         LogReader::open(self.clone(), seq.max(1)).await
+    }
+}
+
+/// What the client library says about a message that was not appended, or may not have been.
+fn why(error: PublishError) -> AppendError {
+    let said = std::error::Error::source(&error);
+    match said.and_then(|source| source.downcast_ref::<jetstream::Error>()) {
+        _ if error.kind() == PublishErrorKind::WrongLastSequence => AppendError::Conflict,
+        Some(broker) => AppendError::Refused(broker.to_string()),
+        None => AppendError::Unknown(error.to_string()),
     }
 }
 
@@ -327,6 +371,8 @@ pub struct LogReader {
     disconnects: watch::Receiver<u64>,
     /// How many more the broker had when it sent the last one.
     pending: u64,
+    /// What was read of a group that is not there whole yet.
+    beginning: Beginning,
     /// Nothing more is to be expected of `messages`.
     broken: bool,
 }
@@ -342,7 +388,8 @@ impl LogReader {
         let mut disconnects = log.bus.disconnects();
         disconnects.mark_unchanged();
         let messages = Self::messages(&log, next).await?;
-        Ok(Self { log, next, messages, disconnects, pending: 0, broken: false })
+        let beginning = Beginning::default();
+        Ok(Self { log, next, messages, disconnects, pending: 0, beginning, broken: false })
     }
 
     async fn messages(log: &EventLog, next: u64) -> Result<pull::Ordered, BusError> {
@@ -360,7 +407,8 @@ impl LogReader {
         consumer.messages().await.map_err(BusError::request)
     }
 
-    /// The next events, at least one, as many as are there, at most `limit`. Waits for the first.
+    /// The next events, at least one, as many as are there, about `limit` at most: a group comes
+    /// whole, once all of it is there. Waits for the first.
     ///
     /// # Errors
     /// The log cannot be read now; the next call tries again from where this one was.
@@ -415,7 +463,7 @@ impl LogReader {
         let headers = message.headers.as_ref();
         self.next = seq + 1;
         match codec::recorded(&message.subject, headers, &message.payload, seq, page.stored) {
-            Some(event) => page.events.push(event),
+            Some(event) => self.beginning.take(Mark::of(headers), event, &mut page.events),
             None => tracing::warn!(seq, subject = %message.subject, "not an event subject"),
         }
     }
@@ -423,6 +471,8 @@ impl LogReader {
     async fn reopen(&mut self) -> Result<(), BusError> {
         tracing::debug!(from = self.next, "reading the log anew");
         self.disconnects.mark_unchanged();
+        self.next = self.beginning.first().unwrap_or(self.next);
+        self.beginning.clear();
         self.messages = Self::messages(&self.log, self.next).await?;
         self.pending = 0;
         self.broken = false;
