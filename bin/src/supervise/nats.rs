@@ -14,9 +14,12 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const WHAT: &str = "nats-server";
+const CONFIG: &str = "nats.conf";
 const PORT: &str = "port";
 const MONITORING_PORT: &str = "monitoring-port";
 const STOP_SIGNAL: Signal = Signal::SIGTERM;
+/// More than any disk has.
+const NO_LIMIT: u64 = 1 << 50;
 
 /// How to run a nats-server.
 #[derive(Debug, Clone)]
@@ -28,6 +31,9 @@ pub struct NatsOptions {
     /// Whether an acknowledged message is on the disk. Without it a crash of the machine may lose
     /// the last two minutes; only benchmarks that compare want that.
     pub sync: bool,
+    /// How much JetStream may store, in bytes; `None` leaves it to the disk. (Left to itself
+    /// nats-server takes three quarters of what is free when it starts, whatever it stores already.)
+    pub max_store: Option<u64>,
     /// Who may connect.
     pub auth: NatsAuth,
     /// More configuration, in nats-server's own syntax.
@@ -37,7 +43,7 @@ pub struct NatsOptions {
 impl Default for NatsOptions {
     fn default() -> Self {
         let (auth, config) = (NatsAuth::Open, String::new());
-        Self { port: None, monitoring: false, sync: true, auth, config }
+        Self { port: None, monitoring: false, sync: true, max_store: None, auth, config }
     }
 }
 
@@ -59,8 +65,8 @@ pub struct Nats {
     server: Supervised,
     port: u16,
     monitoring_port: Option<u16>,
-    auth: NatsAuth,
-    _place: Place,
+    options: NatsOptions,
+    place: Place,
 }
 
 impl Nats {
@@ -81,13 +87,13 @@ impl Nats {
             }
             other => other?,
         };
-        Ok(Self { server, port, monitoring_port, auth: options.auth, _place: place })
+        Ok(Self { server, port, monitoring_port, options, place })
     }
 
     /// What a client connects to, with the credential if there is one.
     #[must_use]
     pub fn url(&self) -> String {
-        match &self.auth {
+        match &self.options.auth {
             NatsAuth::Open => local_url("nats", self.port).into(),
             NatsAuth::User(credential) | NatsAuth::Configured(credential) => {
                 credential.url("nats", self.port, "")
@@ -111,6 +117,15 @@ impl Nats {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.server.pid()
+    }
+
+    /// Lets JetStream store more than before, or as much as there is room for, while it runs.
+    pub fn set_max_store(&self, max_store: Option<u64>) -> Result<(), SuperviseError> {
+        let options = NatsOptions { max_store, ..self.options.clone() };
+        let text = configuration(&self.place, &options, self.port, self.monitoring_port);
+        write_secret(&self.place.join(CONFIG), &text)?;
+        self.server.signal(Signal::SIGHUP);
+        Ok(())
     }
 
     /// Waits until it ends by itself, which it should not, and says why.
@@ -137,7 +152,7 @@ async fn launch(
     let port = place.port(PORT, options.port)?;
     let monitoring_port =
         options.monitoring.then(|| place.port(MONITORING_PORT, None)).transpose()?;
-    let config = place.join("nats.conf");
+    let config = place.join(CONFIG);
     write_secret(&config, &configuration(place, options, port, monitoring_port))?;
 
     let mut command = Command::new(&binaries.nats_server);
@@ -157,13 +172,14 @@ fn configuration(
 ) -> String {
     let store = quoted(&place.join("store").to_string_lossy());
     let sync = if options.sync { "always" } else { "2m" };
+    let max_store = options.max_store.unwrap_or(NO_LIMIT);
     let name = server_name(place);
     let mut text = format!(
         "# Written anew at every start.\n\
          server_name: \"{name}\"\n\
          listen: \"127.0.0.1:{port}\"\n\
          max_payload: 1MB\n\
-         jetstream {{ store_dir: {store}, sync_interval: {sync} }}\n"
+         jetstream {{ store_dir: {store}, sync_interval: {sync}, max_file_store: {max_store} }}\n"
     );
     // Writing to a String cannot fail.
     if let Some(port) = monitoring_port {
