@@ -2,6 +2,7 @@
 //! once.
 
 mod chance;
+mod disk;
 mod guards;
 mod load;
 mod outages;

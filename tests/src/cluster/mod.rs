@@ -5,6 +5,7 @@
 //! an `echolog handler` or `echolog projector`, and every connection between them goes through
 //! a [`Proxy`]. One cluster runs at a time.
 
+mod disk;
 mod proxy;
 mod worker;
 
@@ -27,11 +28,21 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use disk::Disk;
 pub use proxy::{Link, Proxy};
 pub use worker::{Role, Worker};
 
 /// Two clusters at once would measure each other.
 static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Whose disk is small, and how many megabytes it has.
+#[derive(Clone, Copy, Debug)]
+pub enum Small {
+    /// That of nats-server.
+    Nats(u32),
+    /// That of PostgreSQL.
+    Postgres(u32),
+}
 
 /// Servers and workers.
 #[derive(Debug)]
@@ -51,16 +62,15 @@ pub struct Cluster {
     nats_port: Arc<AtomicU16>,
     postgres: Option<Postgres>,
     postgres_port: Arc<AtomicU16>,
+    disk: Option<Disk>,
+    max_store: Option<u64>,
     directory: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Cluster {
     /// Servers with a tenant that nobody works for yet.
-    ///
-    /// # Errors
-    /// Whatever is missing.
-    async fn start() -> anyhow::Result<Self> {
+    async fn start(small: Option<Small>) -> anyhow::Result<Self> {
         let turn = TURN.lock().await;
         crate::echolog_binary()?;
         let binaries = Binaries::find()?;
@@ -73,6 +83,12 @@ impl Cluster {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open)?;
         let (nats_at, postgres_at) = (directory.path().join("nats"), directory.path().join("pg"));
+        let disk = small.map(|small| match small {
+            // Its log stays outside: it is to say what happened.
+            Small::Nats(megabytes) => Disk::mount(&nats_at.join("store"), megabytes),
+            Small::Postgres(megabytes) => Disk::mount(&postgres_at, megabytes),
+        });
+        let disk = disk.transpose()?;
         let (nats, postgres) = tokio::try_join!(
             Nats::start(&binaries, &nats_at, nats_options()),
             Postgres::start(&binaries, &postgres_at, postgres_options()),
@@ -104,6 +120,8 @@ impl Cluster {
             nats: Some(nats),
             postgres_port: Arc::new(AtomicU16::new(postgres.port())),
             postgres: Some(postgres),
+            disk,
+            max_store: None,
             directory,
             _turn: turn,
         })
@@ -114,7 +132,19 @@ impl Cluster {
     /// # Errors
     /// Whatever is missing.
     pub async fn with(roles: &[Role]) -> anyhow::Result<Self> {
-        let mut cluster = Self::start().await?;
+        Self::with_workers(None, roles).await
+    }
+
+    /// The same, with one of the servers on a small disk.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn on(small: Small, roles: &[Role]) -> anyhow::Result<Self> {
+        Self::with_workers(Some(small), roles).await
+    }
+
+    async fn with_workers(small: Option<Small>, roles: &[Role]) -> anyhow::Result<Self> {
+        let mut cluster = Self::start(small).await?;
         for role in roles {
             cluster.add(*role).await?;
         }
@@ -159,10 +189,42 @@ impl Cluster {
     pub async fn start_nats(&mut self) -> anyhow::Result<()> {
         let at = self.directory.path().join("nats");
         // Our own connections know one port.
-        let options =
-            NatsOptions { port: Some(self.nats_port.load(Ordering::Relaxed)), ..nats_options() };
+        let options = NatsOptions {
+            port: Some(self.nats_port.load(Ordering::Relaxed)),
+            max_store: self.max_store,
+            ..nats_options()
+        };
         self.nats = Some(Nats::start(&self.binaries, &at, options).await?);
         Ok(())
+    }
+
+    /// Lets JetStream store so many bytes from now on, or any number. A server that runs is told to
+    /// read its configuration anew, where it may only be given more.
+    ///
+    /// # Errors
+    /// There is no such server, or it does not say that it has done so.
+    pub async fn limit_nats(&mut self, bytes: Option<u64>) -> anyhow::Result<()> {
+        self.max_store = bytes;
+        let Some(nats) = &self.nats else { return Ok(()) };
+        nats.set_max_store(bytes)?;
+        crate::eventually("nats-server has the new limit", || async {
+            Ok(self.nats_log()?.contains("Reloaded: JetStream max_file_store"))
+        })
+        .await
+    }
+
+    /// What nats-server has written into its log since it was started.
+    ///
+    /// # Errors
+    /// It was never started.
+    pub fn nats_log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.directory.path().join("nats/nats.log"))?)
+    }
+
+    /// Whether PostgreSQL has ended by itself.
+    pub fn postgres_has_ended(&mut self) -> bool {
+        use futures::FutureExt as _;
+        self.postgres.as_mut().is_none_or(|it| it.ended_by_itself().now_or_never().is_some())
     }
 
     /// Stops nats-server in its tracks.
@@ -171,6 +233,14 @@ impl Cluster {
     /// It does not run.
     pub fn freeze_nats(&self) -> anyhow::Result<Frozen> {
         Frozen::new(self.nats.as_ref().map_or(0, Nats::pid))
+    }
+
+    /// The small disk.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn disk(&self) -> anyhow::Result<&Disk> {
+        self.disk.as_ref().context("no server has a small disk")
     }
 
     /// Where nats-server keeps a stream.
@@ -267,12 +337,20 @@ impl Cluster {
         Ok(events)
     }
 
+    /// JetStream, as the client library has it.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn jetstream(&self) -> anyhow::Result<async_nats::jetstream::Context> {
+        crate::jetstream(&self.config).await
+    }
+
     /// Sequence of the last command that the broker has.
     ///
     /// # Errors
     /// NATS does not answer.
     pub async fn last_command(&self) -> anyhow::Result<u64> {
-        let jetstream = crate::jetstream(&self.config).await?;
+        let jetstream = self.jetstream().await?;
         let queue = jetstream.get_stream(self.config.names()?.command_stream()).await?;
         Ok(queue.cached_info().state.last_sequence)
     }

@@ -1,0 +1,272 @@
+//! A full disk, or no more than was allowed: what goes on, what is refused, and that everything is
+//! as before once there is room again.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use echolog::clock;
+use echolog_commands::{ContentType, ErrorCode, Outcome, Status};
+use echolog_events::{Event, EventSubject, Meta, Partition, PositionRecorded, SystemEvent};
+use echolog_nats::{Append, AppendError, EventLog, LogReader, NewRecord};
+use echolog_tests::cluster::{Cluster, Role, Small};
+use echolog_tests::{eventually, run};
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+
+use super::chance::seed;
+use super::load::{Load, accept, group, register, say};
+use super::proof;
+
+/// A single nats-server that could not write takes nothing more until it is started again; whoever
+/// does that has to make room first.
+#[test]
+fn a_full_disk_of_nats_loses_and_doubles_nothing() {
+    run(async {
+        let mut cluster = Cluster::on(Small::Nats(64), &[Role::Handler, Role::Projector]).await?;
+        let client = cluster.client().await?;
+        let load = Load::start(&client, 6, seed()).await?;
+        cluster.disk()?.fill(256)?;
+        eventually("the log is full", || async {
+            Ok(cluster.nats_log()?.contains("EVT_main' critical write error"))
+        })
+        .await?;
+
+        let (began, cpu) = (Instant::now(), cluster.workers[0].cpu()?);
+        let outcome = request(&cluster, "cid").await?;
+        assert_eq!(outcome.status, Status::Failed);
+        assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Unavailable));
+        let spent = cluster.workers[0].cpu()?.saturating_sub(cpu);
+        assert!(spent < began.elapsed() / 2, "{spent:?} of {:?}", began.elapsed());
+
+        cluster.disk()?.make_room()?;
+        cluster.kill_nats().await?;
+        cluster.restore().await?;
+        let done = load.stop().await?;
+        proof::holds(&mut cluster, &client, &done).await
+    });
+}
+
+/// The beginning of a group that the disk cut in half is completed from the server's own copy.
+#[test]
+fn half_a_group_is_not_read_until_it_is_whole() {
+    run(async {
+        let mut cluster = Cluster::on(Small::Nats(64), &[]).await?;
+        let mut reader = half_a_group(&mut cluster, Cut::Disk).await?;
+        cluster.disk()?.make_room()?;
+        cluster.kill_nats().await?;
+        cluster.start_nats().await?;
+        let events = read(&mut reader, 600).await?;
+        assert_eq!((events.first(), events.last()), (Some(&601), Some(&1200)));
+        assert!(!cluster.log()?.is_torn(601).await?);
+        Ok(())
+    });
+}
+
+/// Started on the disk that is still full, the server gives the rest of the group up.
+#[test]
+fn half_a_group_that_stays_half_is_never_read() {
+    run(async {
+        let mut cluster = Cluster::on(Small::Nats(64), &[]).await?;
+        let mut reader = half_a_group(&mut cluster, Cut::Disk).await?;
+        cluster.kill_nats().await?;
+        cluster.start_nats().await?;
+        cluster.disk()?.make_room()?;
+        cluster.kill_nats().await?;
+        cluster.start_nats().await?;
+        passed_over(&cluster.log()?, &mut reader).await
+    });
+}
+
+/// So it does at the limit of its own, where nothing has to be started again.
+#[test]
+fn half_a_group_at_the_limit_of_jetstream_is_never_read() {
+    run(async {
+        let mut cluster = Cluster::on(Small::Nats(64), &[]).await?;
+        let mut reader = half_a_group(&mut cluster, Cut::Limit).await?;
+        let log = cluster.log()?;
+        let refused = log.append(&batch(2)).await;
+        assert!(matches!(refused, Err(AppendError::Refused(_))), "{refused:?}");
+        cluster.limit_nats(None).await?;
+        passed_over(&log, &mut reader).await
+    });
+}
+
+/// Each way to append is refused as such: nobody has to wonder whether it was done after all.
+#[test]
+fn at_the_bound_of_the_log_commands_fail_until_it_is_raised() {
+    run(async {
+        let mut cluster = Cluster::with(&[Role::Handler, Role::Projector]).await?;
+        let client = cluster.client().await?;
+        let load = Load::start(&client, 6, seed()).await?;
+        set_bound(&cluster, Bound::Here).await?;
+        let outcome = request(&cluster, "cid").await?;
+        assert_eq!(outcome.status, Status::Failed);
+        assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Unavailable));
+        let begun = Instant::now();
+        for number in 0..20 {
+            let id = clock::new_id();
+            let outcome = client.send(&register(id, &format!("late_{number}"))).await?;
+            assert_eq!(outcome.status, Status::Failed);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        set_bound(&cluster, Bound::None).await?;
+        let done = load.stop().await?;
+        proof::holds(&mut cluster, &client, &done).await
+    });
+}
+
+/// First no row finds room, then no WAL, and PostgreSQL ends.
+#[test]
+fn a_full_disk_of_postgres_holds_the_tables_up_and_nothing_else() {
+    run(async {
+        let roles = [Role::Handler, Role::Projector];
+        let mut cluster = Cluster::on(Small::Postgres(192), &roles).await?;
+        let client = cluster.client().await?;
+        let load = Load::start(&client, 6, seed()).await?;
+        let [ada, bob, chat] = [clock::new_id(), clock::new_id(), clock::new_id()];
+        let mut done = Vec::new();
+        for request in [register(ada, "ada"), register(bob, "bob"), group(chat, ada, &[bob])] {
+            done.push(accept(&client, request).await?);
+        }
+        cluster.disk()?.fill(0)?;
+        eventually("the tables stand still", || async {
+            Ok(cluster.workers[1].metric("echolog_projection_lag_seconds").await? > 2.0)
+        })
+        .await?;
+        done.push(accept(&client, say(chat, ada, "Does anybody hear me?")).await?);
+        assert_eq!(cluster.value("SELECT count(*) FROM projection.parked").await?, "0");
+
+        // The next piece of WAL finds no room either; whether that is told depends on who writes first.
+        let _ = cluster.rows("SELECT pg_switch_wal()").await;
+        eventually("PostgreSQL ends", || {
+            let ended = cluster.postgres_has_ended();
+            async move { Ok(ended) }
+        })
+        .await?;
+        // Only PostgreSQL can tell a handler that has just started whether it knows an id.
+        let outcome = client.send(&say(chat, bob, "I do.")).await?;
+        assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Unavailable));
+        let (began, cpu) = (Instant::now(), cluster.workers[1].cpu()?);
+        eventually("the lag goes on growing", || async {
+            Ok(cluster.workers[1].metric("echolog_projection_lag_seconds").await? > 6.0)
+        })
+        .await?;
+        let spent = cluster.workers[1].cpu()?.saturating_sub(cpu);
+        assert!(spent < began.elapsed() / 2, "{spent:?} of {:?}", began.elapsed());
+
+        cluster.disk()?.make_room()?;
+        cluster.kill_postgres().await?;
+        cluster.restore().await?;
+        done.extend(load.stop().await?);
+        proof::holds(&mut cluster, &client, &done).await
+    });
+}
+
+/// Asks a handler, and waits for as long as it looks for somebody who decides.
+async fn request(cluster: &Cluster, username: &str) -> anyhow::Result<Outcome> {
+    let subject = format!("req.main.anon-disk.auth.register_user.{}", clock::new_id());
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", clock::new_id().to_string());
+    headers.insert("Content-Type", "application/json");
+    let body = json!({ "username": username }).to_string().into();
+    let answer = cluster.bus.request(subject, headers, body, Duration::from_secs(20)).await?;
+    let outcome = ContentType::Json.decode_outcome(&answer);
+    outcome.map_err(|rejection| anyhow::anyhow!(rejection.message))
+}
+
+/// What cuts a group in half.
+#[derive(Clone, Copy, PartialEq)]
+enum Cut {
+    Disk,
+    Limit,
+}
+
+/// Appends a group of 600 events and the beginning of another. The reader has read the first.
+async fn half_a_group(cluster: &mut Cluster, cut: Cut) -> anyhow::Result<LogReader> {
+    let log = cluster.log()?;
+    log.append(&batch(600)).await?;
+    let stored = std::fs::metadata(cluster.stream_directory("EVT_main").join("msgs/1.blk"))?.len();
+    match cut {
+        // The server keeps a copy of the group until all of it is in the log.
+        Cut::Disk => cluster.disk()?.fill(stored * 3 / 2 / 1024)?,
+        Cut::Limit => {
+            cluster.kill_nats().await?;
+            cluster.limit_nats(Some(stored * 3 / 2)).await?;
+            cluster.start_nats().await?;
+        }
+    }
+    let mut reader = log.read_from(1).await?;
+    read(&mut reader, 600).await?;
+    let unknown = log.append(&batch(600)).await;
+    assert!(matches!(unknown, Err(AppendError::Unknown(_))), "{unknown:?}");
+    let head = log.head().await?;
+    assert!((601..1200).contains(&head), "{head}: not in half");
+    assert!(log.is_torn(601).await?);
+    // Nothing comes; the only way to see that is to wait a little.
+    assert!(timeout(Duration::from_millis(300), reader.next(1000)).await.is_err());
+    Ok(reader)
+}
+
+/// What comes behind half a group is read, and the half is not.
+async fn passed_over(log: &EventLog, reader: &mut LogReader) -> anyhow::Result<()> {
+    let next = log.append(&batch(2)).await?;
+    assert!(next[0] > 601, "{next:?}");
+    assert_eq!(read(reader, 2).await?, next);
+    assert!(log.is_torn(601).await?);
+    assert!(!log.is_torn(next[0]).await?);
+    Ok(())
+}
+
+/// The sequences of the next events.
+async fn read(reader: &mut LogReader, count: usize) -> anyhow::Result<Vec<u64>> {
+    let mut seqs = Vec::new();
+    while seqs.len() < count {
+        let page = timeout(Duration::from_secs(10), reader.next(1000)).await??;
+        seqs.extend(page.events.iter().map(|event| event.seq));
+    }
+    anyhow::ensure!(seqs.len() == count, "{seqs:?}");
+    Ok(seqs)
+}
+
+fn batch(count: usize) -> Append {
+    let partition = Partition::all().next().expect("sixteen");
+    let record = || NewRecord {
+        partition,
+        key: EventSubject::owner("main", partition).key,
+        meta: Meta {
+            event_id: clock::new_id(),
+            time: clock::now(),
+            actor: None,
+            command_id: None,
+            session_id: None,
+            correlation_id: None,
+            traceparent: None,
+            digest: None,
+            position: None,
+        },
+        event: Event::System(SystemEvent::PositionRecorded(PositionRecorded {})),
+        expected: None,
+    };
+    let records = std::iter::repeat_with(record).take(count).collect();
+    Append { records, ..Append::default() }
+}
+
+/// How much the log may hold.
+enum Bound {
+    /// What it holds already.
+    Here,
+    None,
+}
+
+async fn set_bound(cluster: &Cluster, bound: Bound) -> anyhow::Result<()> {
+    let jetstream = cluster.jetstream().await?;
+    let stream = jetstream.get_stream("EVT_main").await?;
+    let info = stream.cached_info();
+    let max_bytes = match bound {
+        Bound::Here => i64::try_from(info.state.bytes)?,
+        Bound::None => -1,
+    };
+    let config = async_nats::jetstream::stream::Config { max_bytes, ..info.config.clone() };
+    jetstream.update_stream(config).await?;
+    Ok(())
+}
