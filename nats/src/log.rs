@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    GetStreamErrorKind, PublishError, PublishErrorKind, RequestError, RequestErrorKind,
+};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use async_nats::{HeaderMap, jetstream};
@@ -118,14 +120,16 @@ impl EventLog {
     /// What the broker says; [`BusError::NoTenant`] if there is no log.
     pub async fn state(&self) -> Result<LogState, BusError> {
         let stream = self.bus.jetstream.get_stream(self.names.event_stream()).await;
-        let stream = stream.map_err(|error| {
-            let missing = matches!(error.kind(), GetStreamErrorKind::JetStream(error)
-                if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
-            if missing {
-                BusError::NoTenant(self.names.tenant().to_owned())
-            } else {
-                BusError::request(error)
-            }
+        let stream = stream.map_err(|error| match error.kind() {
+            GetStreamErrorKind::JetStream(said) => match said.error_code() {
+                ErrorCode::STREAM_NOT_FOUND => BusError::NoTenant(self.names.tenant().to_owned()),
+                ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+                    BusError::NoJetStream
+                }
+                _ => BusError::request(error),
+            },
+            _ if is_unheard(&error) => BusError::NoJetStream,
+            _ => BusError::request(error),
         })?;
         let info = stream.cached_info();
         let id = info.config.metadata.get(LOG_ID).cloned().unwrap_or_default();
@@ -138,6 +142,7 @@ impl EventLog {
     /// # Errors
     /// See [`AppendError`]: after `Unknown` only the log itself can tell what happened.
     pub async fn append(&self, append: &Append) -> Result<Vec<u64>, AppendError> {
+        self.bus.check_version().map_err(|error| AppendError::Refused(error.to_string()))?;
         let count = append.records.len() as u64;
         let mut messages = self.messages(append);
         if append.apart {
@@ -329,6 +334,13 @@ impl EventLog {
     pub async fn read_from(&self, seq: u64) -> Result<LogReader, BusError> {
         LogReader::open(self.clone(), seq.max(1)).await
     }
+}
+
+/// Whether a request failed because nobody listens where JetStream would.
+fn is_unheard(error: &(dyn std::error::Error + 'static)) -> bool {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    let mut requests = sources.filter_map(|error| error.downcast_ref::<RequestError>());
+    requests.any(|error| error.kind() == RequestErrorKind::NoResponders)
 }
 
 /// What the client library says about a message that was not appended, or may not have been.

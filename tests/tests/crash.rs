@@ -2,6 +2,7 @@
 //! once.
 
 mod chance;
+mod comeback;
 mod disk;
 mod guards;
 mod load;

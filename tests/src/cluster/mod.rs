@@ -187,9 +187,18 @@ impl Cluster {
     /// # Errors
     /// It cannot be started.
     pub async fn start_nats(&mut self) -> anyhow::Result<()> {
+        self.start_nats_with("test").await
+    }
+
+    /// Starts nats-server on what is left, but for those who know this password.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_nats_with(&mut self, password: &str) -> anyhow::Result<()> {
         let at = self.directory.path().join("nats");
         // Our own connections know one port.
         let options = NatsOptions {
+            auth: NatsAuth::User(Credential::new("echolog", password)),
             port: Some(self.nats_port.load(Ordering::Relaxed)),
             max_store: self.max_store,
             ..nats_options()
@@ -428,9 +437,27 @@ fn postgres_options() -> PostgresOptions {
 
 /// The same address, by way of a proxy.
 fn through(url: &str, proxy: &Proxy) -> anyhow::Result<String> {
-    let (before, rest) = url.split_once("127.0.0.1:").context("a server on this machine")?;
+    let (before, _, after) = around_port(url)?;
+    Ok(format!("{before}{}{after}", proxy.port()))
+}
+
+/// An address by way of a proxy of its own.
+///
+/// # Errors
+/// No server of this machine.
+pub async fn proxied(url: &str) -> anyhow::Result<(Proxy, String)> {
+    let (_, port, _) = around_port(url)?;
+    let proxy = Proxy::open(Arc::new(AtomicU16::new(port))).await?;
+    let url = through(url, &proxy)?;
+    Ok((proxy, url))
+}
+
+/// The port of an address, and what is before and behind it.
+fn around_port(url: &str) -> anyhow::Result<(&str, u16, &str)> {
+    let at = url.find("127.0.0.1:").context("a server on this machine")? + "127.0.0.1:".len();
+    let (before, rest) = url.split_at(at);
     let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    Ok(format!("{before}127.0.0.1:{}{after}", proxy.port()))
+    Ok((before, rest[..rest.len() - after.len()].parse()?, after))
 }
 
 /// A process that was stopped. It goes on when this is dropped.

@@ -116,12 +116,20 @@ impl Worker {
         Ok(Duration::from_millis(1000 * ticks / u64::try_from(per_second)?))
     }
 
+    /// What it has written into its log since it was started.
+    ///
+    /// # Errors
+    /// It was never started.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
     /// The value of one of its metrics; of several with other labels, the greatest.
     ///
     /// # Errors
     /// It does not answer.
     pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
-        let log = std::fs::read_to_string(&self.log)?;
+        let log = self.log()?;
         let (_, address) = log.rsplit_once(" metrics=").context("where its metrics are")?;
         let address = address.split_whitespace().next().context("an address")?;
         let mut stream = TcpStream::connect(address).await?;

@@ -3,18 +3,16 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use echolog::clock;
-use echolog_commands::{ContentType, ErrorCode, Outcome, Status};
+use echolog_commands::{ErrorCode, Status};
 use echolog_events::{Event, EventSubject, Meta, Partition, PositionRecorded, SystemEvent};
 use echolog_nats::{Append, AppendError, EventLog, LogReader, NewRecord};
 use echolog_tests::cluster::{Cluster, Role, Small};
 use echolog_tests::{eventually, run};
-use serde_json::json;
 use tokio::time::{Instant, timeout};
 
 use super::chance::seed;
-use super::load::{Load, accept, group, register, say};
+use super::load::{Load, accept, ask_once, group, register, say};
 use super::proof;
 
 /// A single nats-server that could not write takes nothing more until it is started again; whoever
@@ -32,7 +30,7 @@ fn a_full_disk_of_nats_loses_and_doubles_nothing() {
         .await?;
 
         let (began, cpu) = (Instant::now(), cluster.workers[0].cpu()?);
-        let outcome = request(&cluster, "cid").await?;
+        let outcome = ask_once(&cluster, "cid").await?;
         assert_eq!(outcome.status, Status::Failed);
         assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Unavailable));
         let spent = cluster.workers[0].cpu()?.saturating_sub(cpu);
@@ -99,7 +97,7 @@ fn at_the_bound_of_the_log_commands_fail_until_it_is_raised() {
         let client = cluster.client().await?;
         let load = Load::start(&client, 6, seed()).await?;
         set_bound(&cluster, Bound::Here).await?;
-        let outcome = request(&cluster, "cid").await?;
+        let outcome = ask_once(&cluster, "cid").await?;
         assert_eq!(outcome.status, Status::Failed);
         assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Unavailable));
         let begun = Instant::now();
@@ -160,18 +158,6 @@ fn a_full_disk_of_postgres_holds_the_tables_up_and_nothing_else() {
         done.extend(load.stop().await?);
         proof::holds(&mut cluster, &client, &done).await
     });
-}
-
-/// Asks a handler, and waits for as long as it looks for somebody who decides.
-async fn request(cluster: &Cluster, username: &str) -> anyhow::Result<Outcome> {
-    let subject = format!("req.main.anon-disk.auth.register_user.{}", clock::new_id());
-    let mut headers = HeaderMap::new();
-    headers.insert("Nats-Msg-Id", clock::new_id().to_string());
-    headers.insert("Content-Type", "application/json");
-    let body = json!({ "username": username }).to_string().into();
-    let answer = cluster.bus.request(subject, headers, body, Duration::from_secs(20)).await?;
-    let outcome = ContentType::Json.decode_outcome(&answer);
-    outcome.map_err(|rejection| anyhow::anyhow!(rejection.message))
 }
 
 /// What cuts a group in half.
