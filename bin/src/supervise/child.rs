@@ -59,6 +59,11 @@ impl Supervised {
         self.child.id().unwrap_or(0)
     }
 
+    /// Where its output goes.
+    pub(super) fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Waits until `ready` says so, which it is asked every few milliseconds.
     pub async fn until_ready<T>(
         &mut self,

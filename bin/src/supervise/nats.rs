@@ -4,20 +4,30 @@ use super::child::{Supervised, end_leftovers};
 use super::place::{Place, write_secret};
 use super::{Binaries, Credential, SuperviseError, local_url};
 use nix::sys::signal::Signal;
+use nix::sys::statvfs::statvfs;
 use std::fmt::Write;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const WHAT: &str = "nats-server";
 const CONFIG: &str = "nats.conf";
 const PORT: &str = "port";
 const MONITORING_PORT: &str = "monitoring-port";
 const STOP_SIGNAL: Signal = Signal::SIGTERM;
+const STORE: &str = "store";
+/// What the log says, in one line, when the disk is full.
+const DISK_FULL: [&str; 2] = ["critical write error", "no space left"];
+/// So much is enough to start on: more than what can be half written.
+const ROOM: u64 = 16 << 20;
+/// How often we look at the log, and whether there is room again.
+const POLL: Duration = Duration::from_secs(1);
 /// More than any disk has.
 const NO_LIMIT: u64 = 1 << 50;
 
@@ -128,9 +138,37 @@ impl Nats {
         Ok(())
     }
 
-    /// Waits until it ends by itself, which it should not, and says why.
-    pub async fn ended_by_itself(&mut self) -> SuperviseError {
-        self.server.ended_by_itself().await
+    /// Watches it until it has to be [started again](Self::restart), which is so once it has met a
+    /// full disk: then it takes nothing more. That there is room again is waited for, as it would
+    /// otherwise give up the rest of a group of messages of which it has written the beginning.
+    ///
+    /// An error says why it ended by itself.
+    pub async fn watch(&mut self) -> Result<(), SuperviseError> {
+        let (log, store) = (self.server.log().to_owned(), self.place.join(STORE));
+        let unfit = async {
+            meets_full_disk(&log).await?;
+            tracing::error!(
+                store = %store.display(),
+                "the disk of nats-server is full: make room, and it is started again"
+            );
+            while free(&store)? < ROOM {
+                sleep(POLL).await;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            error = self.server.ended_by_itself() => Err(error),
+            unfit = unfit => unfit,
+        }
+    }
+
+    /// Stops it and starts it again where it was; clients connect anew by themselves.
+    pub async fn restart(self, binaries: &Binaries) -> Result<Self, SuperviseError> {
+        let Self { server, port, options, place, .. } = self;
+        server.stop().await?;
+        let options = NatsOptions { port: Some(port), ..options };
+        let (server, port, monitoring_port) = launch(binaries, &place, &options).await?;
+        Ok(Self { server, port, monitoring_port, options, place })
     }
 
     /// Stops it; one that does not stop within 20 seconds is killed.
@@ -142,6 +180,28 @@ impl Nats {
     pub async fn kill(self) -> Result<(), SuperviseError> {
         self.server.kill().await
     }
+}
+
+/// Waits until the server's log says that there was no room for something.
+async fn meets_full_disk(log: &Path) -> Result<(), SuperviseError> {
+    let doing = || format!("read {}", log.display());
+    let mut file = File::open(log).map_err(SuperviseError::io(doing()))?;
+    let mut said = String::new();
+    while !said.lines().any(|line| DISK_FULL.iter().all(|words| line.contains(words))) {
+        // The last line may be there in part only.
+        let whole = said.rfind('\n').map_or(0, |end| end + 1);
+        said.drain(..whole);
+        sleep(POLL).await;
+        file.read_to_string(&mut said).map_err(SuperviseError::io(doing()))?;
+    }
+    Ok(())
+}
+
+/// How many bytes are free where this directory is.
+fn free(directory: &Path) -> Result<u64, SuperviseError> {
+    let disk = statvfs(directory).map_err(std::io::Error::from);
+    let disk = disk.map_err(SuperviseError::io(format!("look at {}", directory.display())))?;
+    Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
 async fn launch(
@@ -170,7 +230,7 @@ fn configuration(
     port: u16,
     monitoring_port: Option<u16>,
 ) -> String {
-    let store = quoted(&place.join("store").to_string_lossy());
+    let store = quoted(&place.join(STORE).to_string_lossy());
     let sync = if options.sync { "always" } else { "2m" };
     let max_store = options.max_store.unwrap_or(NO_LIMIT);
     let name = server_name(place);

@@ -17,7 +17,7 @@ impl Disk {
     ///
     /// # Errors
     /// Whoever is not root may not.
-    pub(super) fn mount(at: &Path, megabytes: u32) -> anyhow::Result<Self> {
+    pub fn mount(at: &Path, megabytes: u32) -> anyhow::Result<Self> {
         std::fs::create_dir_all(at)?;
         let size = format!("size={megabytes}m,mode=0755");
         mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(size.as_str())).context(
