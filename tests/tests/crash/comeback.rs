@@ -66,8 +66,8 @@ fn servers_with_other_passwords_are_waited_out() {
                  WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
             )
             .await?;
-        eventually("the projector is refused", || async {
-            Ok(cluster.workers[1].log()?.contains("password authentication failed"))
+        eventually("the handler is refused", || async {
+            Ok(cluster.workers[0].log()?.contains("password authentication failed"))
         })
         .await?;
         let outcome = ask_once(&cluster, "cid").await?;

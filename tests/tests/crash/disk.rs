@@ -8,8 +8,12 @@ use echolog::clock;
 use echolog::config::Config;
 use echolog::dev::Dev;
 use echolog::handler::RateLimit;
-use echolog_commands::{ErrorCode, Status};
-use echolog_events::{Event, EventSubject, Meta, Partition, PositionRecorded, SystemEvent};
+use echolog::projector::rebuild;
+use echolog_commands::{ClaimId, ErrorCode, Status};
+use echolog_events::{
+    AuthEvent, ClaimKind, Event, EventSubject, IdentifierClaimed, Meta, Partition,
+    PositionRecorded, SystemEvent,
+};
 use echolog_nats::{Append, AppendError, EventLog, LogReader, NewRecord};
 use echolog_tests::cluster::{Cluster, Disk, Role, Small};
 use echolog_tests::{eventually, run};
@@ -88,7 +92,7 @@ fn echolog_dev_goes_on_once_there_is_room() {
 fn half_a_group_is_not_read_until_it_is_whole() {
     run(async {
         let mut cluster = Cluster::on(Small::Nats(64), &[]).await?;
-        let mut reader = half_a_group(&mut cluster, Cut::Disk).await?;
+        let mut reader = half_a_group(&mut cluster, Cut::Disk, batch(600)).await?;
         cluster.disk()?.make_room()?;
         cluster.kill_nats().await?;
         cluster.start_nats().await?;
@@ -104,7 +108,7 @@ fn half_a_group_is_not_read_until_it_is_whole() {
 fn half_a_group_that_stays_half_is_never_read() {
     run(async {
         let mut cluster = Cluster::on(Small::Nats(64), &[]).await?;
-        let mut reader = half_a_group(&mut cluster, Cut::Disk).await?;
+        let mut reader = half_a_group(&mut cluster, Cut::Disk, batch(600)).await?;
         cluster.kill_nats().await?;
         cluster.start_nats().await?;
         cluster.disk()?.make_room()?;
@@ -119,12 +123,43 @@ fn half_a_group_that_stays_half_is_never_read() {
 fn half_a_group_at_the_limit_of_jetstream_is_never_read() {
     run(async {
         let mut cluster = Cluster::on(Small::Nats(64), &[]).await?;
-        let mut reader = half_a_group(&mut cluster, Cut::Limit).await?;
+        let mut reader = half_a_group(&mut cluster, Cut::Limit, batch(600)).await?;
         let log = cluster.log()?;
         let refused = log.append(&batch(2)).await;
         assert!(matches!(refused, Err(AppendError::Refused(_))), "{refused:?}");
         cluster.limit_nats(None).await?;
         passed_over(&log, &mut reader).await
+    });
+}
+
+/// What a handler takes from the log directly has to be looked at as well.
+#[test]
+fn a_name_that_half_a_group_claims_is_free() {
+    run(async {
+        let mut cluster = Cluster::on(Small::Nats(64), &[]).await?;
+        let [ada, other] = [clock::new_id(), clock::new_id()];
+        let kind = ClaimKind::Username;
+        let claim = ClaimId::new(&cluster.config.settings()?.claim_key, kind, "ada");
+        let claimed = IdentifierClaimed { kind, owner_id: other };
+        let claimed = Event::Auth(AuthEvent::IdentifierClaimed(claimed));
+        let mut group = batch(599);
+        group.records.insert(0, record(EventSubject::new("main", claim.stream_key()), claimed));
+        half_a_group(&mut cluster, Cut::Limit, group).await?;
+        cluster.limit_nats(None).await?;
+
+        for role in [Role::Handler, Role::Projector] {
+            cluster.add(role).await?;
+        }
+        let client = cluster.client().await?;
+        let done = accept(&client, register(ada, "ada")).await?;
+        assert!(done.outcome.seq > Some(601), "{done:?}");
+        eventually("the tables show it", || async {
+            Ok(cluster.value("SELECT count(*) FROM auth.users").await? == "1")
+        })
+        .await?;
+        let verified = rebuild::verify(&cluster.log()?, &cluster.database, None, |_, _| {}).await?;
+        assert!(verified.is_clean(), "{verified}");
+        Ok(())
     });
 }
 
@@ -221,8 +256,8 @@ enum Cut {
     Limit,
 }
 
-/// Appends a group of 600 events and the beginning of another. The reader has read the first.
-async fn half_a_group(cluster: &mut Cluster, cut: Cut) -> anyhow::Result<LogReader> {
+/// Appends 600 events, and the beginning of a group of as many. The reader has read the former.
+async fn half_a_group(cluster: &mut Cluster, cut: Cut, group: Append) -> anyhow::Result<LogReader> {
     let log = cluster.log()?;
     log.append(&batch(600)).await?;
     let stored = std::fs::metadata(cluster.stream_directory("EVT_main").join("msgs/1.blk"))?.len();
@@ -237,7 +272,7 @@ async fn half_a_group(cluster: &mut Cluster, cut: Cut) -> anyhow::Result<LogRead
     }
     let mut reader = log.read_from(1).await?;
     read(&mut reader, 600).await?;
-    let unknown = log.append(&batch(600)).await;
+    let unknown = log.append(&group).await;
     assert!(matches!(unknown, Err(AppendError::Unknown(_))), "{unknown:?}");
     let head = log.head().await?;
     assert!((601..1200).contains(&head), "{head}: not in half");
@@ -270,25 +305,26 @@ async fn read(reader: &mut LogReader, count: usize) -> anyhow::Result<Vec<u64>> 
 
 fn batch(count: usize) -> Append {
     let partition = Partition::all().next().expect("sixteen");
-    let record = || NewRecord {
-        partition,
-        key: EventSubject::owner("main", partition).key,
-        meta: Meta {
-            event_id: clock::new_id(),
-            time: clock::now(),
-            actor: None,
-            command_id: None,
-            session_id: None,
-            correlation_id: None,
-            traceparent: None,
-            digest: None,
-            position: None,
-        },
-        event: Event::System(SystemEvent::PositionRecorded(PositionRecorded {})),
-        expected: None,
-    };
+    let subject = EventSubject::owner("main", partition);
+    let event = Event::System(SystemEvent::PositionRecorded(PositionRecorded {}));
+    let record = || record(subject.clone(), event.clone());
     let records = std::iter::repeat_with(record).take(count).collect();
     Append { records, ..Append::default() }
+}
+
+fn record(subject: EventSubject, event: Event) -> NewRecord {
+    let meta = Meta {
+        event_id: clock::new_id(),
+        time: clock::now(),
+        actor: None,
+        command_id: None,
+        session_id: None,
+        correlation_id: None,
+        traceparent: None,
+        digest: None,
+        position: None,
+    };
+    NewRecord { partition: subject.partition, key: subject.key, meta, event, expected: None }
 }
 
 /// How much the log may hold.
