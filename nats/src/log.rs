@@ -128,8 +128,10 @@ impl EventLog {
                 }
                 _ => BusError::request(error),
             },
-            _ if is_unheard(&error) => BusError::NoJetStream,
-            _ => BusError::request(error),
+            GetStreamErrorKind::Request if is_unheard(&error) => BusError::NoJetStream,
+            GetStreamErrorKind::Request
+            | GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::InvalidStreamName => BusError::request(error),
         })?;
         let info = stream.cached_info();
         let id = info.config.metadata.get(LOG_ID).cloned().unwrap_or_default();
