@@ -63,6 +63,11 @@ pub enum BusError {
         /// Its version.
         found: String,
     },
+    /// A server that stores nothing.
+    #[error(
+        "NATS has no JetStream for us; set `jetstream: enabled` in the configuration of nats-server, and let the account of NATS_URL use it"
+    )]
+    NoJetStream,
     /// There is no log of this tenant.
     #[error(
         "NATS has no tenant {0}; correct --tenant, or set it up with `echolog migrate --tenant {0}`"
@@ -150,13 +155,21 @@ impl Bus {
             }
         })?;
 
-        let found = client.server_info().version;
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(REQUEST_TIMEOUT);
+        let bus = Self { client, jetstream, disconnects, reconnects };
+        bus.check_version()?;
+        Ok(bus)
+    }
+
+    /// Makes sure that the server will do. The connection may have been made anew since it was
+    /// opened, to another one.
+    pub(crate) fn check_version(&self) -> Result<(), BusError> {
+        let found = self.client.server_info().version;
         if parse_version(&found).is_none_or(|version| version < MINIMUM_SERVER) {
             return Err(BusError::TooOld { found });
         }
-        let mut jetstream = jetstream::new(client.clone());
-        jetstream.set_timeout(REQUEST_TIMEOUT);
-        Ok(Self { client, jetstream, disconnects, reconnects })
+        Ok(())
     }
 
     /// Counts up at each lost connection: whatever was under way then has no answer.

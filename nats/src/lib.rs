@@ -8,6 +8,7 @@ mod bus;
 pub mod codec;
 mod durability;
 mod feed;
+mod group;
 mod log;
 mod provision;
 mod request;

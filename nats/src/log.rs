@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::context::{
+    GetStreamErrorKind, PublishError, PublishErrorKind, RequestError, RequestErrorKind,
+};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use async_nats::{HeaderMap, jetstream};
@@ -18,6 +20,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::bus::REQUEST_TIMEOUT;
+use crate::group::{Beginning, Mark};
 use crate::provision::LOG_ID;
 use crate::{Bus, BusError, Names, Stored, codec};
 
@@ -123,14 +126,18 @@ impl EventLog {
     /// What the broker says; [`BusError::NoTenant`] if there is no log.
     pub async fn state(&self) -> Result<LogState, BusError> {
         let stream = self.bus.jetstream.get_stream(self.names.event_stream()).await;
-        let stream = stream.map_err(|error| {
-            let missing = matches!(error.kind(), GetStreamErrorKind::JetStream(error)
-                if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
-            if missing {
-                BusError::NoTenant(self.names.tenant().to_owned())
-            } else {
-                BusError::request(error)
-            }
+        let stream = stream.map_err(|error| match error.kind() {
+            GetStreamErrorKind::JetStream(said) => match said.error_code() {
+                ErrorCode::STREAM_NOT_FOUND => BusError::NoTenant(self.names.tenant().to_owned()),
+                ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+                    BusError::NoJetStream
+                }
+                _ => BusError::request(error),
+            },
+            GetStreamErrorKind::Request if is_unheard(&error) => BusError::NoJetStream,
+            GetStreamErrorKind::Request
+            | GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::InvalidStreamName => BusError::request(error),
         })?;
         let info = stream.cached_info();
         let id = info.config.metadata.get(LOG_ID).cloned().unwrap_or_default();
@@ -143,6 +150,7 @@ impl EventLog {
     /// # Errors
     /// See [`AppendError`]: after `Unknown` only the log itself can tell what happened.
     pub async fn append(&self, append: &Append) -> Result<Vec<u64>, AppendError> {
+        self.bus.check_version().map_err(|error| AppendError::Refused(error.to_string()))?;
         let count = append.records.len() as u64;
         let messages = self.messages(append);
         if append.apart {
@@ -209,18 +217,18 @@ impl EventLog {
             acks.push(ack.into_future());
         }
         let mut seqs = Vec::with_capacity(acks.len());
-        let mut conflicts = 0;
+        let mut no = None;
         for ack in join_all(acks).await {
-            match ack {
+            match ack.map_err(why) {
                 Ok(ack) => seqs.push(ack.sequence),
-                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => conflicts += 1,
-                Err(error) => return Err(AppendError::Unknown(error.to_string())),
+                Err(unknown @ AppendError::Unknown(_)) => return Err(unknown),
+                Err(error) => no = Some(error),
             }
         }
-        match (seqs.is_empty(), conflicts) {
-            (_, 0) => Ok(seqs),
-            (true, _) => Err(AppendError::Conflict),
-            (false, _) => Err(AppendError::Unknown("only a part was appended".to_owned())),
+        match no {
+            None => Ok(seqs),
+            Some(no) if seqs.is_empty() => Err(no),
+            Some(_) => Err(AppendError::Unknown("only a part was appended".to_owned())),
         }
     }
 
@@ -280,7 +288,8 @@ impl EventLog {
         }
     }
 
-    /// The last event of a stream, from the leader's own store; `None` if there is none.
+    /// The last event of a stream, from the leader's own store; `None` if there is none. It may be of
+    /// a group that is [torn](Self::is_torn).
     ///
     /// # Errors
     /// What the broker says.
@@ -314,14 +323,53 @@ impl EventLog {
         found(stream.get_raw_message(seq).await)
     }
 
+    /// Whether the event with this sequence is of a group of which the log has only the beginning:
+    /// readers do not see it.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn is_torn(&self, seq: u64) -> Result<bool, BusError> {
+        let stream = self
+            .bus
+            .jetstream
+            .get_stream_no_info(self.names.event_stream())
+            .await
+            .map_err(BusError::request)?;
+        let mut of: Option<String> = None;
+        for seq in seq.. {
+            let message = match stream.get_raw_message(seq).await {
+                Ok(message) => message,
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => break,
+                Err(error) => return Err(BusError::request(error)),
+            };
+            match Mark::of(Some(&message.headers)) {
+                Some(mark) if of.as_deref().is_none_or(|of| of == mark.group) => {
+                    if mark.ends {
+                        return Ok(false);
+                    }
+                    of = Some(mark.group.to_owned());
+                }
+                Some(_) | None => break,
+            }
+        }
+        Ok(of.is_some())
+    }
+
     /// Reads the log in order from this sequence on, to its end and beyond.
     ///
     /// # Errors
     /// What the broker says.
     pub async fn read_from(&self, seq: u64) -> Result<LogReader, BusError> {
-        let start_sequence = seq.max(1);
-        let from = DeliverPolicy::ByStartSequence { start_sequence };
-        LogReader::open(self.clone(), from, start_sequence).await
+        LogReader::open(self.clone(), from(seq), seq.max(1), recorded).await
+    }
+
+    /// The same, with messages as they are stored.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn read_stored(&self, seq: u64) -> Result<LogReader<Stored>, BusError> {
+        let stored = |message: &_, seq, stored| Some(Stored::new(message, seq, stored));
+        LogReader::open(self.clone(), from(seq), seq.max(1), stored).await
     }
 
     /// Reads the log in order from what the broker stored at this time on.
@@ -329,7 +377,25 @@ impl EventLog {
     /// # Errors
     /// What the broker says.
     pub async fn read_since(&self, time: Time) -> Result<LogReader, BusError> {
-        LogReader::open(self.clone(), DeliverPolicy::ByStartTime { start_time: time }, 1).await
+        let from = DeliverPolicy::ByStartTime { start_time: time };
+        LogReader::open(self.clone(), from, 1, recorded).await
+    }
+}
+
+/// Whether a request failed because nobody listens where JetStream would.
+fn is_unheard(error: &(dyn std::error::Error + 'static)) -> bool {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    let mut requests = sources.filter_map(|error| error.downcast_ref::<RequestError>());
+    requests.any(|error| error.kind() == RequestErrorKind::NoResponders)
+}
+
+/// What the client library says about a message that was not appended, or may not have been.
+fn why(error: PublishError) -> AppendError {
+    let said = std::error::Error::source(&error);
+    match said.and_then(|source| source.downcast_ref::<jetstream::Error>()) {
+        _ if error.kind() == PublishErrorKind::WrongLastSequence => AppendError::Conflict,
+        Some(broker) => AppendError::Refused(broker.to_string()),
+        None => AppendError::Unknown(error.to_string()),
     }
 }
 
@@ -347,44 +413,62 @@ fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Record
 
 /// Events as they were read, in order.
 #[derive(Debug)]
-pub struct Page {
+pub struct Page<T = Recorded> {
     /// At least one.
-    pub events: Vec<Recorded>,
+    pub events: Vec<T>,
     /// The broker's time of the last one.
     pub stored: Time,
 }
 
-/// Where a message of the log is.
-struct Place {
-    seq: u64,
-    /// The broker's time.
-    stored: Time,
+fn from(seq: u64) -> DeliverPolicy {
+    DeliverPolicy::ByStartSequence { start_sequence: seq.max(1) }
+}
+
+/// What is made of a message of the log, given its sequence and the broker's time.
+type Read<T> = fn(&jetstream::Message, u64, Time) -> Option<T>;
+
+fn recorded(message: &jetstream::Message, seq: u64, stored: Time) -> Option<Recorded> {
+    let (subject, headers) = (&message.subject, message.headers.as_ref());
+    let event = codec::recorded(subject, headers, &message.payload, seq, stored);
+    if event.is_none() {
+        tracing::warn!(seq, %subject, "not an event subject");
+    }
+    event
 }
 
 /// Reads the log in order; survives lost connections.
-pub struct LogReader {
+pub struct LogReader<T = Recorded> {
+    read: Read<T>,
     log: EventLog,
     next: u64,
     messages: pull::Ordered,
     disconnects: watch::Receiver<u64>,
     /// How many more the broker had when it sent the last one.
     pending: u64,
+    /// What was read of a group that is not there whole yet.
+    beginning: Beginning<T>,
     /// Nothing more is to be expected of `messages`.
     broken: bool,
 }
 
-impl std::fmt::Debug for LogReader {
+impl<T> std::fmt::Debug for LogReader<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LogReader").field("next", &self.next).finish_non_exhaustive()
     }
 }
 
-impl LogReader {
-    async fn open(log: EventLog, from: DeliverPolicy, next: u64) -> Result<Self, BusError> {
+impl<T> LogReader<T> {
+    async fn open(
+        log: EventLog,
+        from: DeliverPolicy,
+        next: u64,
+        read: Read<T>,
+    ) -> Result<Self, BusError> {
         let mut disconnects = log.bus.disconnects();
         disconnects.mark_unchanged();
         let messages = Self::messages(&log, from).await?;
-        Ok(Self { log, next, messages, disconnects, pending: 0, broken: false })
+        let beginning = Beginning::default();
+        Ok(Self { read, log, next, messages, disconnects, pending: 0, beginning, broken: false })
     }
 
     async fn messages(log: &EventLog, from: DeliverPolicy) -> Result<pull::Ordered, BusError> {
@@ -399,50 +483,22 @@ impl LogReader {
         consumer.messages().await.map_err(BusError::request)
     }
 
-    /// The next events, at least one, as many as are there, at most `limit`. Waits for the first.
+    /// The next events, at least one, as many as are there, about `limit` at most: a group comes
+    /// whole, once all of it is there. Waits for the first.
     ///
     /// # Errors
     /// The log cannot be read now; the next call tries again from where this one was.
-    pub async fn next(&mut self, limit: usize) -> Result<Page, BusError> {
-        let mut stored = Time::default();
-        let read = |message: &jetstream::Message, place: Place| {
-            stored = place.stored;
-            let (subject, headers) = (&message.subject, message.headers.as_ref());
-            let event =
-                codec::recorded(subject, headers, &message.payload, place.seq, place.stored);
-            if event.is_none() {
-                tracing::warn!(seq = place.seq, %subject, "not an event subject");
-            }
-            event
-        };
-        let events = self.read(limit, read).await?;
-        Ok(Page { events, stored })
-    }
-
-    /// The next messages, events or not, as [`Self::next`] does it.
-    ///
-    /// # Errors
-    /// As [`Self::next`].
-    pub async fn next_stored(&mut self, limit: usize) -> Result<Vec<Stored>, BusError> {
-        self.read(limit, |message, place| Some(Stored::new(message, place.seq, place.stored))).await
-    }
-
-    /// What `read` makes of the next messages, at least one.
-    async fn read<T>(
-        &mut self,
-        limit: usize,
-        mut read: impl FnMut(&jetstream::Message, Place) -> Option<T>,
-    ) -> Result<Vec<T>, BusError> {
-        let mut page = Vec::new();
+    pub async fn next(&mut self, limit: usize) -> Result<Page<T>, BusError> {
+        let mut page = Page { events: Vec::new(), stored: Time::default() };
         // What the broker has is on its way: a page costs about as much with few events as with many.
-        while page.is_empty() || (self.pending > 0 && page.len() < limit) {
+        while page.events.is_empty() || (self.pending > 0 && page.events.len() < limit) {
             if self.broken {
-                if !page.is_empty() {
+                if !page.events.is_empty() {
                     break;
                 }
                 self.reopen().await?;
             }
-            let mut chunks = (&mut self.messages).ready_chunks(limit - page.len());
+            let mut chunks = (&mut self.messages).ready_chunks(limit - page.events.len());
             let chunk = tokio::select! {
                 chunk = chunks.next() => chunk,
                 // The client library would miss what gets lost with a connection after many
@@ -462,29 +518,36 @@ impl LogReader {
                     self.broken = true;
                     break;
                 };
-                let Ok(info) = message.info() else { continue };
-                let seq = info.stream_sequence;
-                if seq < self.next {
-                    continue;
-                }
-                self.next = seq + 1;
-                self.pending = info.pending;
-                if page.is_empty() {
-                    // Events are large, and moving them costs.
-                    page.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
-                }
-                let stored = info.published;
-                page.extend(read(&message, Place { seq, stored }));
+                self.take(&message, &mut page, limit);
             }
         }
         Ok(page)
     }
 
+    fn take(&mut self, message: &jetstream::Message, page: &mut Page<T>, limit: usize) {
+        let Ok(info) = message.info() else { return };
+        let seq = info.stream_sequence;
+        if seq < self.next {
+            return;
+        }
+        (page.stored, self.pending) = (info.published, info.pending);
+        if page.events.is_empty() {
+            // Events are large, and moving them costs.
+            page.events.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
+        }
+        self.next = seq + 1;
+        if let Some(event) = (self.read)(message, seq, page.stored) {
+            let mark = Mark::of(message.headers.as_ref());
+            self.beginning.take(mark, seq, event, &mut page.events);
+        }
+    }
+
     async fn reopen(&mut self) -> Result<(), BusError> {
         tracing::debug!(from = self.next, "reading the log anew");
         self.disconnects.mark_unchanged();
-        let from = DeliverPolicy::ByStartSequence { start_sequence: self.next };
-        self.messages = Self::messages(&self.log, from).await?;
+        self.next = self.beginning.first().unwrap_or(self.next);
+        self.beginning.clear();
+        self.messages = Self::messages(&self.log, from(self.next)).await?;
         self.pending = 0;
         self.broken = false;
         Ok(())

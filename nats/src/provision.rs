@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PriorityPolicy};
-use async_nats::jetstream::stream::{self, RetentionPolicy, StorageType, SubjectTransform};
+use async_nats::jetstream::stream::{
+    self, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform,
+};
 use echolog_events::{PARTITIONS, Partition, Uuid};
 
 use crate::{Bus, BusError, EventLog, Names};
@@ -130,6 +132,8 @@ fn events(names: &Names, options: &ProvisionOptions) -> stream::Config {
         allow_atomic_publish: true,
         deny_delete: true,
         deny_purge: true,
+        // Whoever gives the log a bound wants to hear that it is reached, not to lose its beginning.
+        discard: DiscardPolicy::New,
         // Events carry no Nats-Msg-Id: the fence and the command ids keep them single.
         duplicate_window: Duration::from_millis(100),
         ..stream::Config::default()

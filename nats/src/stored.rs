@@ -5,8 +5,6 @@ use bytes::Bytes;
 use echolog_events::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::log::{BATCH_COMMIT, BATCH_ID};
-
 /// What the broker puts before the names of its own headers.
 const BROKER: &str = "Nats-";
 
@@ -37,18 +35,12 @@ impl Stored {
         Self { seq, stored, subject, headers, payload }
     }
 
-    /// Stands where a message is missing: under no event's subject, so that nobody takes it for one.
+    /// Stands where a message is missing, or belongs to half a group: under no event's subject, so
+    /// that nobody takes it for one.
     #[must_use]
     pub fn missing(tenant: &str, seq: u64, stored: Time) -> Self {
         let subject = format!("evt.{tenant}.missing");
         Self { seq, stored, subject, headers: Vec::new(), payload: Bytes::new() }
-    }
-
-    /// Whether more messages of its group come behind it: a log must not end here.
-    #[must_use]
-    pub fn is_torn_off(&self) -> bool {
-        let has = |name| self.headers.iter().any(|(known, _)| known == name);
-        has(BATCH_ID) && !has(BATCH_COMMIT)
     }
 
     /// Its headers without those that told the broker how to take it.

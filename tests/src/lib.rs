@@ -24,6 +24,7 @@ use echolog_events::Uuid;
 use echolog_nats::{Bus, EventLog, ProvisionOptions};
 use echolog_projectors::db::Database;
 use serde_json::{Value, json};
+use tokio::io::AsyncBufReadExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -312,6 +313,25 @@ where
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
+}
+
+/// The version that nats-server says it is.
+///
+/// # Errors
+/// It does not answer.
+pub async fn nats_version(config: &Config) -> anyhow::Result<String> {
+    let (_, server) = config.nats_url.rsplit_once('@').context("a server with a password")?;
+    let stream = tokio::net::TcpStream::connect(server).await?;
+    let mut greeting = String::new();
+    tokio::io::BufReader::new(stream).read_line(&mut greeting).await?;
+    let info: Value = serde_json::from_str(greeting.trim_start_matches("INFO "))?;
+    Ok(info["version"].as_str().context("a version")?.to_owned())
+}
+
+/// A version that is older than any that will do, and as long as this one.
+#[must_use]
+pub fn older(version: &str) -> String {
+    format!("0{}", &version[1..])
 }
 
 /// The `echolog` that was built beside the tests.

@@ -4,6 +4,7 @@ use std::process::{Output, Stdio};
 
 use anyhow::Context as _;
 use echolog::clock;
+use echolog::config::Config;
 use echolog_tests::{Tenant, echolog_binary, run};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -11,11 +12,20 @@ use tokio::process::Command;
 
 /// Runs `echolog` against a tenant.
 pub(crate) async fn echolog(t: &Tenant, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+    echolog_with(&t.config, arguments, input).await
+}
+
+/// Runs `echolog` with other settings.
+pub(crate) async fn echolog_with(
+    config: &Config,
+    arguments: &[&str],
+    input: &str,
+) -> anyhow::Result<Output> {
     let mut child = Command::new(echolog_binary()?)
-        .args(["--tenant", &t.config.tenant])
+        .args(["--tenant", &config.tenant])
         .args(arguments)
-        .env("NATS_URL", &t.config.nats_url)
-        .env("DATABASE_URL", t.config.database_url.as_deref().unwrap_or_default())
+        .env("NATS_URL", &config.nats_url)
+        .env("DATABASE_URL", config.database_url.as_deref().unwrap_or_default())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

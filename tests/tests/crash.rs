@@ -3,6 +3,8 @@
 
 mod backup;
 mod chance;
+mod comeback;
+mod disk;
 mod guards;
 mod load;
 mod outages;

@@ -4,13 +4,96 @@ use echolog::config::{Config, Durability};
 use echolog::connect::Connected;
 use echolog::handler::RateLimit;
 use echolog::roles::{Roles, Running};
-use echolog_tests::{Tenant, run};
+use echolog::supervise::{Binaries, Supervised};
+use echolog_tests::cluster::proxied;
+use echolog_tests::{Tenant, nats_version, older, run};
+use nix::sys::signal::Signal;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+
+use super::cli::echolog_with;
 
 async fn refusal(config: &Config) -> anyhow::Result<String> {
     match Connected::open(config, "test").await {
         Ok(_) => anyhow::bail!("nothing was refused"),
         Err(error) => Ok(error.to_string()),
     }
+}
+
+/// A worker that is started so ends at once, with exit code 1 and the same sentence.
+async fn ends(config: &Config) -> anyhow::Result<String> {
+    let sentence = refusal(config).await?;
+    let output = echolog_with(config, &["projector", "--metrics-addr", "127.0.0.1:0"], "").await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&sentence), "{said}");
+    Ok(sentence)
+}
+
+#[test]
+fn servers_that_are_too_old_are_named() {
+    run(async {
+        let t = Tenant::without_workers().await?;
+        let version = nats_version(&t.config).await?;
+        let (nats, nats_url) = proxied(&t.config.nats_url).await?;
+        nats.disguise(Some((&version, &older(&version))));
+        let error = ends(&Config { nats_url, ..t.config.clone() }).await?;
+        assert!(error.contains(&format!("nats-server {} is too old", older(&version))), "{error}");
+        assert!(error.contains("needs 2.15.1 or newer"), "{error}");
+
+        let number = t.value("SELECT current_setting('server_version_num')").await?;
+        let url = t.config.database_url.clone().unwrap_or_default();
+        let (postgres, url) = proxied(&url).await?;
+        postgres.disguise(Some((&number, &older(&number))));
+        let config = Config { database_url: Some(url), ..t.config.clone() };
+        let error = ends(&config).await?;
+        assert!(error.contains("Echolog needs 15 or newer"), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_nats_without_jetstream_is_told_from_one_without_the_tenant() {
+    run(async {
+        let t = Tenant::without_workers().await?;
+        let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+        let directory = tempfile::tempdir()?;
+        let mut command = Command::new(Binaries::find()?.nats_server);
+        command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
+        let log = directory.path().join("nats.log");
+        let mut server = Supervised::spawn("nats-server", command, Signal::SIGTERM, log).await?;
+        let listens = async || TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop);
+        server.until_ready(listens).await?;
+        let nats_url = format!("nats://127.0.0.1:{port}");
+        let error = ends(&Config { nats_url, ..t.config.clone() }).await?;
+        assert!(error.contains("no JetStream for us; set `jetstream: enabled`"), "{error}");
+        server.stop().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_database_that_is_not_there_is_told_from_one_that_refuses_us() {
+    run(async {
+        let t = Tenant::without_workers().await?;
+        let right = t.config.database_url.clone().unwrap_or_default();
+        let with = |url: String| Config { database_url: Some(url), ..t.config.clone() };
+        let missing = with(right.replace(&format!("/echolog_{}", t.config.tenant), "/nosuch"));
+        let wrong = with(right.replace(":test@", ":wrong@"));
+        let silent = with("postgres://127.0.0.1:1/echolog".to_owned());
+
+        let error = ends(&missing).await?;
+        assert!(
+            error.contains("has no database nosuch; create it with `createdb nosuch`"),
+            "{error}"
+        );
+        let error = ends(&wrong).await?;
+        assert!(error.contains("refuses user echolog_owner; correct user and password"), "{error}");
+        assert!(!error.contains("wrong"), "the password is shown: {error}");
+        let error = ends(&silent).await?;
+        assert!(error.contains("start it, or correct DATABASE_URL"), "{error}");
+        Ok(())
+    });
 }
 
 #[test]
@@ -56,11 +139,11 @@ fn a_wrong_password_is_told_from_a_server_that_is_gone() {
     run(async {
         let t = Tenant::without_workers().await?;
         let nats_url = t.config.nats_url.replace(":test@", ":wrong@");
-        let error = refusal(&Config { nats_url, ..t.config.clone() }).await?;
+        let error = ends(&Config { nats_url, ..t.config.clone() }).await?;
         assert!(error.contains("correct user and password in NATS_URL"), "{error}");
         assert!(!error.contains("wrong"), "the password is shown: {error}");
         let nats_url = "nats://127.0.0.1:1".to_owned();
-        let error = refusal(&Config { nats_url, ..t.config.clone() }).await?;
+        let error = ends(&Config { nats_url, ..t.config.clone() }).await?;
         assert!(error.contains("check NATS_URL and that the server runs"), "{error}");
         Ok(())
     });

@@ -6,7 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use echolog_events::Time;
+use echolog_nats::Stored;
 use serde::{Deserialize, Serialize};
+
+use super::segments;
 
 const FILE: &str = "manifest.json";
 
@@ -109,6 +112,16 @@ impl Manifest {
     /// The last sequence of the log.
     pub(super) fn end(&self) -> u64 {
         self.log.last().map_or(0, |segment| segment.last)
+    }
+
+    /// Adds these messages to the log, if there are any.
+    pub(super) fn add(&mut self, directory: &Path, messages: &mut Vec<Stored>) -> anyhow::Result<()> {
+        if !messages.is_empty() {
+            self.log.push(segments::write(directory, messages)?);
+            self.save(directory)?;
+            messages.clear();
+        }
+        Ok(())
     }
 
     /// Replaces the manifest. What it names has to be on the disk.

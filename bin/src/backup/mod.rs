@@ -10,6 +10,7 @@ mod segments;
 mod tables;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use echolog_nats::{LogState, Stored};
@@ -26,6 +27,9 @@ const SEGMENT: usize = 100_000;
 
 /// Messages that are asked for at once.
 const PAGE: usize = 2_000;
+
+/// How long nothing may come of what is there.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Brings a backup up to date, or begins one, while everything goes on. Returns where its
 /// log ends. `progress` is told how far it is, from 0 to 1.
@@ -45,30 +49,25 @@ pub async fn backup(
     let next = manifest.end() + 1;
     let tables = tables::dump(config, directory).await?;
     let head = log.head().await?;
-    let mut reader = log.read_from(next).await?;
+    let mut reader = log.read_stored(next).await?;
     let (mut at, mut kept) = (next - 1, Vec::new());
-    loop {
-        // Not in the middle of a group: its rest is on its way.
-        let torn = kept.last().is_some_and(Stored::is_torn_off);
-        let done = at >= head && !torn;
-        if (done || kept.len() >= SEGMENT) && !kept.is_empty() && !torn {
-            manifest.log.push(segments::write(directory, &kept)?);
-            manifest.save(directory)?;
-            kept.clear();
-        }
-        if done {
-            break;
-        }
-        for message in reader.next_stored(PAGE).await? {
-            // Sequences stay what they are, whatever the broker has lost.
+    while at < head {
+        // The last messages may be half a group, and then nothing comes until others do.
+        let Ok(page) = tokio::time::timeout(SILENCE, reader.next(PAGE)).await else { break };
+        for message in page?.events {
+            // Sequences stay what they are, whatever is missing.
             let missing = at + 1..message.seq;
             let stand_in = |seq| Stored::missing(&config.tenant, seq, message.stored);
             kept.extend(missing.map(stand_in));
             at = message.seq;
             kept.push(message);
         }
-        progress((at - next + 1) as f64 / (head.max(next) - next + 1) as f64);
+        progress((at - next + 1) as f64 / (head - next + 1) as f64);
+        if kept.len() >= SEGMENT {
+            manifest.add(directory, &mut kept)?;
+        }
     }
+    manifest.add(directory, &mut kept)?;
     let old = manifest.tables.replace(tables);
     manifest.save(directory)?;
     if let Some(old) = old {

@@ -26,6 +26,7 @@ pub struct Dev {
     /// How to reach it.
     pub config: Config,
     running: Running,
+    binaries: Binaries,
     nats: Nats,
     postgres: Postgres,
     data: PathBuf,
@@ -67,7 +68,7 @@ impl Dev {
         let database = config.database_or_create().await?;
         Connected::set_up(&config, database, &ProvisionOptions::default()).await?;
         let running = start_workers(&config, rate_limit).await?;
-        let dev = Self { config, running, nats, postgres, data };
+        let dev = Self { config, running, binaries, nats, postgres, data };
         dev.write_env()?;
         Ok(dev)
     }
@@ -105,14 +106,20 @@ impl Dev {
     /// # Errors
     /// Why it ended by itself.
     pub async fn until(self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let Self { running, mut nats, mut postgres, .. } = self;
+        let Self { running, binaries, mut nats, mut postgres, .. } = self;
         let (end, ended) = watch::channel(false);
         let mut workers = tokio::spawn(running.until(ended));
-        let first = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => Ok(()),
-            error = nats.ended_by_itself() => Err(error.into()),
-            error = postgres.ended_by_itself() => Err(error.into()),
-            ended = &mut workers => ended.context("a worker panicked")?,
+        let first = loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break Ok(()),
+                unfit = nats.watch() => if let Err(error) = unfit {
+                    break Err(error.into());
+                },
+                error = postgres.ended_by_itself() => break Err(error.into()),
+                ended = &mut workers => break ended.context("a worker panicked")?,
+            }
+            // Who works with it waits and connects anew.
+            nats = nats.restart(&binaries).await?;
         };
         let _ = end.send(true);
         let rest = if workers.is_finished() { Ok(()) } else { workers.await? };

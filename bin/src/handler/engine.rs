@@ -96,7 +96,9 @@ impl Engine {
         // Before anyone gives it a partition: what it does not know yet may take long to read.
         let mut tail = Tail::new(floor, owners);
         while tail.position() < state.last_seq {
-            let page: Page = pages.recv().await.ok_or(HandlerError::Stopped("log reader"))?;
+            // The last messages may be no events, and then nothing comes until others do.
+            let Ok(page) = tokio::time::timeout(TAIL_TIMEOUT, pages.recv()).await else { break };
+            let page: Page = page.ok_or(HandlerError::Stopped("log reader"))?;
             tail.read(page.events, page.stored, &mut [], |_| false);
             tail.trim(floor);
         }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use echolog_commands::state::Claim;
 use echolog_commands::{Key, State, World};
 use echolog_events::{Partition, Stream, StreamKey, Uuid, partition_of};
 use echolog_nats::{BusError, EventLog};
@@ -176,7 +177,7 @@ pub(super) async fn claims(
     let reads = keys.iter().filter_map(|key| match key {
         Key::Claim(id) => Some(async move {
             let last = log.last(partition(key), &id.stream_key()).await?;
-            let mut state = State::Claim(echolog_commands::state::Claim::default());
+            let mut state = State::Claim(Claim::default());
             if let Some(echolog_events::Recorded {
                 body: echolog_events::Body::Known(event),
                 seq,
@@ -184,6 +185,10 @@ pub(super) async fn claims(
             }) = last
             {
                 state.evolve(&event, seq);
+                if log.is_torn(seq).await? {
+                    // Nobody has it: only what is free is ever claimed.
+                    state = State::Claim(Claim { owner: None, seq });
+                }
             }
             Ok((key.clone(), state))
         }),

@@ -634,10 +634,12 @@ impl<'e> Tick<'e> {
     async fn refuse_all(&mut self, group: Group, rejection: &Rejection) {
         for (entry, verdict) in group.entries {
             let rejection = match verdict {
-                Verdict::Refused(own) => own,
-                Verdict::Known(_) | Verdict::Accepted { .. } | Verdict::SameAs(_) => {
-                    rejection.clone()
-                }
+                // A no that the log did not take must not be told either.
+                Verdict::Refused(own) if own.code.status() != Status::Rejected => own,
+                Verdict::Refused(_)
+                | Verdict::Known(_)
+                | Verdict::Accepted { .. }
+                | Verdict::SameAs(_) => rejection.clone(),
             };
             let outcome = Outcome::refused(Some(entry.admitted.command_id), rejection);
             self.finish(&entry.admitted, outcome, &HashSet::new()).await;

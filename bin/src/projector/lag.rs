@@ -5,12 +5,16 @@ use std::time::Duration;
 use echolog_events::Partition;
 use echolog_nats::EventLog;
 use echolog_projectors::store::Store;
-use echolog_projectors::{Projection, ProjectionError};
+use echolog_projectors::{Positions, Projection, ProjectionError};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
 
 use super::hub::{Hub, Times};
 use crate::clock;
 use crate::metrics::ProjectorMetrics;
+
+/// How long PostgreSQL may take to tell the checkpoints.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Measures once a second, for ever.
 pub(super) async fn watch(
@@ -21,6 +25,7 @@ pub(super) async fn watch(
 ) -> Result<(), ProjectionError> {
     let mut pages = hub.subscribe();
     let mut times = Times::default();
+    let mut positions = None;
     let mut every_second = tokio::time::interval(Duration::from_secs(1));
     every_second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -31,18 +36,22 @@ pub(super) async fn watch(
                 Err(RecvError::Closed) => std::future::pending().await,
             },
             _ = every_second.tick() => {
-                measure(&log, &store, &times, &metrics).await;
-                measure_parked(&store, &metrics).await;
+                // Without PostgreSQL nothing moves: the tables fall behind from where they were.
+                if let Ok(Ok(found)) = timeout(PATIENCE, store.positions()).await {
+                    positions = Some(found);
+                    measure_parked(&store, &metrics).await;
+                }
+                if let Some(positions) = &positions {
+                    measure(&log, positions, &times, &metrics).await;
+                }
             }
         }
     }
 }
 
-async fn measure(log: &EventLog, store: &Store, times: &Times, metrics: &ProjectorMetrics) {
-    let (Ok(head), Ok(positions)) = (log.head().await, store.positions().await) else {
-        // Whoever cannot be reached says so elsewhere; the last measure stands.
-        return;
-    };
+async fn measure(log: &EventLog, positions: &Positions, times: &Times, metrics: &ProjectorMetrics) {
+    // If it cannot be reached that is said elsewhere; the last measure stands.
+    let Ok(head) = log.head().await else { return };
     for projection in Projection::ALL {
         let name = projection.name();
         for partition in Partition::all() {

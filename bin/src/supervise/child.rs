@@ -59,6 +59,11 @@ impl Supervised {
         self.child.id().unwrap_or(0)
     }
 
+    /// Where its output goes.
+    pub(super) fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Waits until `ready` says so, which it is asked every few milliseconds.
     pub async fn until_ready<T>(
         &mut self,
@@ -105,7 +110,8 @@ impl Supervised {
         self.child.kill().await.map_err(SuperviseError::io(format!("kill {}", self.what)))
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends a signal; one that has ended already does not mind.
+    pub(super) fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
         if let Some(pid) = pid {
             // It can only fail because the process is gone, which is what we want.

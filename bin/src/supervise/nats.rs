@@ -4,19 +4,32 @@ use super::child::{Supervised, end_leftovers};
 use super::place::{Place, write_secret};
 use super::{Binaries, Credential, SuperviseError, local_url};
 use nix::sys::signal::Signal;
+use nix::sys::statvfs::statvfs;
 use std::fmt::Write;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const WHAT: &str = "nats-server";
+const CONFIG: &str = "nats.conf";
 const PORT: &str = "port";
 const MONITORING_PORT: &str = "monitoring-port";
 const STOP_SIGNAL: Signal = Signal::SIGTERM;
+const STORE: &str = "store";
+/// What the log says, in one line, when the disk is full.
+const DISK_FULL: [&str; 2] = ["critical write error", "no space left"];
+/// So much is enough to start on: more than what can be half written.
+const ROOM: u64 = 16 << 20;
+/// How often we look at the log, and whether there is room again.
+const POLL: Duration = Duration::from_secs(1);
+/// More than any disk has.
+const NO_LIMIT: u64 = 1 << 50;
 
 /// How to run a nats-server.
 #[derive(Debug, Clone)]
@@ -28,6 +41,9 @@ pub struct NatsOptions {
     /// Whether an acknowledged message is on the disk. Without it a crash of the machine may lose
     /// the last two minutes; only benchmarks that compare want that.
     pub sync: bool,
+    /// How much JetStream may store, in bytes; `None` leaves it to the disk. (Left to itself
+    /// nats-server takes three quarters of what is free when it starts, whatever it stores already.)
+    pub max_store: Option<u64>,
     /// Who may connect.
     pub auth: NatsAuth,
     /// More configuration, in nats-server's own syntax.
@@ -37,7 +53,7 @@ pub struct NatsOptions {
 impl Default for NatsOptions {
     fn default() -> Self {
         let (auth, config) = (NatsAuth::Open, String::new());
-        Self { port: None, monitoring: false, sync: true, auth, config }
+        Self { port: None, monitoring: false, sync: true, max_store: None, auth, config }
     }
 }
 
@@ -59,8 +75,8 @@ pub struct Nats {
     server: Supervised,
     port: u16,
     monitoring_port: Option<u16>,
-    auth: NatsAuth,
-    _place: Place,
+    options: NatsOptions,
+    place: Place,
 }
 
 impl Nats {
@@ -81,13 +97,13 @@ impl Nats {
             }
             other => other?,
         };
-        Ok(Self { server, port, monitoring_port, auth: options.auth, _place: place })
+        Ok(Self { server, port, monitoring_port, options, place })
     }
 
     /// What a client connects to, with the credential if there is one.
     #[must_use]
     pub fn url(&self) -> String {
-        match &self.auth {
+        match &self.options.auth {
             NatsAuth::Open => local_url("nats", self.port).into(),
             NatsAuth::User(credential) | NatsAuth::Configured(credential) => {
                 credential.url("nats", self.port, "")
@@ -113,9 +129,46 @@ impl Nats {
         self.server.pid()
     }
 
-    /// Waits until it ends by itself, which it should not, and says why.
-    pub async fn ended_by_itself(&mut self) -> SuperviseError {
-        self.server.ended_by_itself().await
+    /// Lets JetStream store more than before, or as much as there is room for, while it runs.
+    pub fn set_max_store(&self, max_store: Option<u64>) -> Result<(), SuperviseError> {
+        let options = NatsOptions { max_store, ..self.options.clone() };
+        let text = configuration(&self.place, &options, self.port, self.monitoring_port);
+        write_secret(&self.place.join(CONFIG), &text)?;
+        self.server.signal(Signal::SIGHUP);
+        Ok(())
+    }
+
+    /// Watches it until it has to be [started again](Self::restart), which is so once it has met a
+    /// full disk: then it takes nothing more. That there is room again is waited for, as it would
+    /// otherwise give up the rest of a group of messages of which it has written the beginning.
+    ///
+    /// An error says why it ended by itself.
+    pub async fn watch(&mut self) -> Result<(), SuperviseError> {
+        let (log, store) = (self.server.log().to_owned(), self.place.join(STORE));
+        let unfit = async {
+            meets_full_disk(&log).await?;
+            tracing::error!(
+                store = %store.display(),
+                "the disk of nats-server is full: make room, and it is started again"
+            );
+            while free(&store)? < ROOM {
+                sleep(POLL).await;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            error = self.server.ended_by_itself() => Err(error),
+            unfit = unfit => unfit,
+        }
+    }
+
+    /// Stops it and starts it again where it was; clients connect anew by themselves.
+    pub async fn restart(self, binaries: &Binaries) -> Result<Self, SuperviseError> {
+        let Self { server, port, options, place, .. } = self;
+        server.stop().await?;
+        let options = NatsOptions { port: Some(port), ..options };
+        let (server, port, monitoring_port) = launch(binaries, &place, &options).await?;
+        Ok(Self { server, port, monitoring_port, options, place })
     }
 
     /// Stops it; one that does not stop within 20 seconds is killed.
@@ -129,6 +182,28 @@ impl Nats {
     }
 }
 
+/// Waits until the server's log says that there was no room for something.
+async fn meets_full_disk(log: &Path) -> Result<(), SuperviseError> {
+    let doing = || format!("read {}", log.display());
+    let mut file = File::open(log).map_err(SuperviseError::io(doing()))?;
+    let mut said = String::new();
+    while !said.lines().any(|line| DISK_FULL.iter().all(|words| line.contains(words))) {
+        // The last line may be there in part only.
+        let whole = said.rfind('\n').map_or(0, |end| end + 1);
+        said.drain(..whole);
+        sleep(POLL).await;
+        file.read_to_string(&mut said).map_err(SuperviseError::io(doing()))?;
+    }
+    Ok(())
+}
+
+/// How many bytes are free where this directory is.
+fn free(directory: &Path) -> Result<u64, SuperviseError> {
+    let disk = statvfs(directory).map_err(std::io::Error::from);
+    let disk = disk.map_err(SuperviseError::io(format!("look at {}", directory.display())))?;
+    Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
+}
+
 async fn launch(
     binaries: &Binaries,
     place: &Place,
@@ -137,7 +212,7 @@ async fn launch(
     let port = place.port(PORT, options.port)?;
     let monitoring_port =
         options.monitoring.then(|| place.port(MONITORING_PORT, None)).transpose()?;
-    let config = place.join("nats.conf");
+    let config = place.join(CONFIG);
     write_secret(&config, &configuration(place, options, port, monitoring_port))?;
 
     let mut command = Command::new(&binaries.nats_server);
@@ -155,15 +230,16 @@ fn configuration(
     port: u16,
     monitoring_port: Option<u16>,
 ) -> String {
-    let store = quoted(&place.join("store").to_string_lossy());
+    let store = quoted(&place.join(STORE).to_string_lossy());
     let sync = if options.sync { "always" } else { "2m" };
+    let max_store = options.max_store.unwrap_or(NO_LIMIT);
     let name = server_name(place);
     let mut text = format!(
         "# Written anew at every start.\n\
          server_name: \"{name}\"\n\
          listen: \"127.0.0.1:{port}\"\n\
          max_payload: 1MB\n\
-         jetstream {{ store_dir: {store}, sync_interval: {sync} }}\n"
+         jetstream {{ store_dir: {store}, sync_interval: {sync}, max_file_store: {max_store} }}\n"
     );
     // Writing to a String cannot fail.
     if let Some(port) = monitoring_port {

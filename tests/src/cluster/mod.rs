@@ -5,6 +5,7 @@
 //! an `echolog handler` or `echolog projector`, and every connection between them goes through
 //! a [`Proxy`]. One cluster runs at a time.
 
+mod disk;
 mod proxy;
 mod worker;
 
@@ -28,11 +29,21 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use disk::Disk;
 pub use proxy::{Link, Proxy};
 pub use worker::{Role, Worker};
 
 /// Two clusters at once would measure each other.
 static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Whose disk is small, and how many megabytes it has.
+#[derive(Clone, Copy, Debug)]
+pub enum Small {
+    /// That of nats-server.
+    Nats(u32),
+    /// That of PostgreSQL.
+    Postgres(u32),
+}
 
 /// Servers and workers.
 #[derive(Debug)]
@@ -54,6 +65,8 @@ pub struct Cluster {
     nats_port: Arc<AtomicU16>,
     postgres: Option<Postgres>,
     postgres_port: Arc<AtomicU16>,
+    disk: Option<Disk>,
+    max_store: Option<u64>,
     directory: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -64,6 +77,10 @@ impl Cluster {
     /// # Errors
     /// Whatever is missing.
     pub async fn start(build: PathBuf) -> anyhow::Result<Self> {
+        Self::start_on(None, build).await
+    }
+
+    async fn start_on(small: Option<Small>, build: PathBuf) -> anyhow::Result<Self> {
         let turn = TURN.lock().await;
         let binaries = Binaries::find()?;
         let mut directory = tempfile::Builder::new().prefix("echolog-crash-").tempdir()?;
@@ -75,6 +92,12 @@ impl Cluster {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open)?;
         let (nats_at, postgres_at) = (directory.path().join("nats"), directory.path().join("pg"));
+        let disk = small.map(|small| match small {
+            // Its log stays outside: it is to say what happened.
+            Small::Nats(megabytes) => Disk::mount(&nats_at.join("store"), megabytes),
+            Small::Postgres(megabytes) => Disk::mount(&postgres_at, megabytes),
+        });
+        let disk = disk.transpose()?;
         let (nats, postgres) = tokio::try_join!(
             Nats::start(&binaries, &nats_at, nats_options()),
             Postgres::start(&binaries, &postgres_at, postgres_options()),
@@ -89,7 +112,11 @@ impl Cluster {
             metrics_addr: "127.0.0.1:0".parse()?,
             log: None,
             master_key: Some("a master key for tests, long enough".to_owned()),
-            durability: Durability::Synced,
+            // A disk in memory has nothing to sync to.
+            durability: match small {
+                Some(Small::Nats(_)) => Durability::Relaxed,
+                Some(Small::Postgres(_)) | None => Durability::Synced,
+            },
         };
         let database = config.database_or_create().await?;
         let nats_port = Arc::new(AtomicU16::new(nats.port()));
@@ -105,6 +132,8 @@ impl Cluster {
             nats: Some(nats),
             postgres_port: Arc::new(AtomicU16::new(postgres.port())),
             postgres: Some(postgres),
+            disk,
+            max_store: None,
             directory,
             _turn: turn,
         };
@@ -127,7 +156,19 @@ impl Cluster {
     /// # Errors
     /// Whatever is missing.
     pub async fn with(roles: &[Role]) -> anyhow::Result<Self> {
-        let mut cluster = Self::start(crate::echolog_binary()?).await?;
+        Self::with_workers(None, roles).await
+    }
+
+    /// The same, with one of the servers on a small disk.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn on(small: Small, roles: &[Role]) -> anyhow::Result<Self> {
+        Self::with_workers(Some(small), roles).await
+    }
+
+    async fn with_workers(small: Option<Small>, roles: &[Role]) -> anyhow::Result<Self> {
+        let mut cluster = Self::start_on(small, crate::echolog_binary()?).await?;
         for role in roles {
             cluster.add(*role).await?;
         }
@@ -170,12 +211,53 @@ impl Cluster {
     /// # Errors
     /// It cannot be started.
     pub async fn start_nats(&mut self) -> anyhow::Result<()> {
+        self.start_nats_with("test").await
+    }
+
+    /// Starts nats-server on what is left, but for those who know this password.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_nats_with(&mut self, password: &str) -> anyhow::Result<()> {
         let at = self.directory.path().join("nats");
         // Our own connections know one port.
-        let options =
-            NatsOptions { port: Some(self.nats_port.load(Ordering::Relaxed)), ..nats_options() };
+        let options = NatsOptions {
+            auth: NatsAuth::User(Credential::new("echolog", password)),
+            port: Some(self.nats_port.load(Ordering::Relaxed)),
+            max_store: self.max_store,
+            ..nats_options()
+        };
         self.nats = Some(Nats::start(&self.binaries, &at, options).await?);
         Ok(())
+    }
+
+    /// Lets JetStream store so many bytes from now on, or any number. A server that runs is told to
+    /// read its configuration anew, where it may only be given more.
+    ///
+    /// # Errors
+    /// There is no such server, or it does not say that it has done so.
+    pub async fn limit_nats(&mut self, bytes: Option<u64>) -> anyhow::Result<()> {
+        self.max_store = bytes;
+        let Some(nats) = &self.nats else { return Ok(()) };
+        nats.set_max_store(bytes)?;
+        crate::eventually("nats-server has the new limit", || async {
+            Ok(self.nats_log()?.contains("Reloaded: JetStream max_file_store"))
+        })
+        .await
+    }
+
+    /// What nats-server has written into its log since it was started.
+    ///
+    /// # Errors
+    /// It was never started.
+    pub fn nats_log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.directory.path().join("nats/nats.log"))?)
+    }
+
+    /// Whether PostgreSQL has ended by itself.
+    pub fn postgres_has_ended(&mut self) -> bool {
+        use futures::FutureExt as _;
+        self.postgres.as_mut().is_none_or(|it| it.ended_by_itself().now_or_never().is_some())
     }
 
     /// Stops nats-server in its tracks.
@@ -184,6 +266,14 @@ impl Cluster {
     /// It does not run.
     pub fn freeze_nats(&self) -> anyhow::Result<Frozen> {
         Frozen::new(self.nats.as_ref().map_or(0, Nats::pid))
+    }
+
+    /// The small disk.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn disk(&self) -> anyhow::Result<&Disk> {
+        self.disk.as_ref().context("no server has a small disk")
     }
 
     /// Where nats-server keeps a stream.
@@ -312,12 +402,20 @@ impl Cluster {
         Ok(events)
     }
 
+    /// JetStream, as the client library has it.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn jetstream(&self) -> anyhow::Result<async_nats::jetstream::Context> {
+        crate::jetstream(&self.config).await
+    }
+
     /// Sequence of the last command that the broker has.
     ///
     /// # Errors
     /// NATS does not answer.
     pub async fn last_command(&self) -> anyhow::Result<u64> {
-        let jetstream = crate::jetstream(&self.config).await?;
+        let jetstream = self.jetstream().await?;
         let queue = jetstream.get_stream(self.config.names()?.command_stream()).await?;
         Ok(queue.cached_info().state.last_sequence)
     }
@@ -395,9 +493,27 @@ fn postgres_options() -> PostgresOptions {
 
 /// The same address, by way of a proxy.
 fn through(url: &str, proxy: &Proxy) -> anyhow::Result<String> {
-    let (before, rest) = url.split_once("127.0.0.1:").context("a server on this machine")?;
+    let (before, _, after) = around_port(url)?;
+    Ok(format!("{before}{}{after}", proxy.port()))
+}
+
+/// An address by way of a proxy of its own.
+///
+/// # Errors
+/// No server of this machine.
+pub async fn proxied(url: &str) -> anyhow::Result<(Proxy, String)> {
+    let (_, port, _) = around_port(url)?;
+    let proxy = Proxy::open(Arc::new(AtomicU16::new(port))).await?;
+    let url = through(url, &proxy)?;
+    Ok((proxy, url))
+}
+
+/// The port of an address, and what is before and behind it.
+fn around_port(url: &str) -> anyhow::Result<(&str, u16, &str)> {
+    let at = url.find("127.0.0.1:").context("a server on this machine")? + "127.0.0.1:".len();
+    let (before, rest) = url.split_at(at);
     let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    Ok(format!("{before}127.0.0.1:{}{after}", proxy.port()))
+    Ok((before, rest[..rest.len() - after.len()].parse()?, after))
 }
 
 /// A process that was stopped. It goes on when this is dropped.

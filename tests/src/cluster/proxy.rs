@@ -32,8 +32,12 @@ pub struct Proxy {
     link: Arc<watch::Sender<Link>>,
     held: Held,
     trap: Trap,
+    disguise: Disguise,
     task: JoinHandle<()>,
 }
+
+/// What the server says, and what clients hear instead.
+type Disguise = Arc<Mutex<Option<(String, String)>>>;
 
 /// What clients sent and did not arrive, since the link was last set.
 type Held = Arc<Mutex<Vec<u8>>>;
@@ -62,6 +66,35 @@ impl There {
     }
 }
 
+/// Which way bytes go.
+enum Way {
+    ToServer(There),
+    ToClient(Disguise),
+}
+
+impl Way {
+    /// Looks at what has just come, and whether that is held.
+    fn pass(&self, bytes: &mut [u8], is_held: impl Fn() -> bool) {
+        match self {
+            Self::ToServer(there) => {
+                there.spring(bytes);
+                if is_held() {
+                    there.keep(bytes);
+                }
+            }
+            Self::ToClient(disguise) => {
+                let disguise = disguise.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some((says, hears)) = &*disguise else { return };
+                for start in 0..=bytes.len().saturating_sub(says.len()) {
+                    if bytes[start..].starts_with(says.as_bytes()) {
+                        bytes[start..start + hears.len()].copy_from_slice(hears.as_bytes());
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
@@ -75,18 +108,20 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let link = Arc::new(watch::Sender::new(Link::Open));
-        let (held, trap) = (Held::default(), Trap::default());
-        let parts = (Arc::clone(&link), Arc::clone(&held), Arc::clone(&trap));
+        let (held, trap, disguise) = (Held::default(), Trap::default(), Disguise::default());
+        let there = (Arc::clone(&link), Arc::clone(&held), Arc::clone(&trap));
+        let back = Arc::clone(&disguise);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((near, _)) = listener.accept().await {
                 let upstream = upstream.load(Ordering::Relaxed);
-                let (link, held, trap) = parts.clone();
-                connections.spawn(serve(near, upstream, There { held, trap, link }));
+                let (link, held, trap) = there.clone();
+                let there = There { held, trap, link };
+                connections.spawn(serve(near, upstream, there, Arc::clone(&back)));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { port, link, held, trap, task })
+        Ok(Self { port, link, held, trap, disguise, task })
     }
 
     /// Where clients connect.
@@ -113,6 +148,14 @@ impl Proxy {
         *self.trap.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 
+    /// Lets clients hear something else of the same length wherever the server says this; `None`
+    /// ends that.
+    pub fn disguise(&self, says: Option<(&str, &str)>) {
+        debug_assert!(says.is_none_or(|(says, hears)| says.len() == hears.len()));
+        let says = says.map(|(says, hears)| (says.to_owned(), hears.to_owned()));
+        *self.disguise.lock().unwrap_or_else(PoisonError::into_inner) = says;
+    }
+
     /// Whether something that clients sent is held and has this in it.
     #[must_use]
     pub fn holds(&self, text: &str) -> bool {
@@ -127,7 +170,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(near: TcpStream, upstream: u16, there: There) {
+async fn serve(near: TcpStream, upstream: u16, there: There, disguise: Disguise) {
     let mut link = there.link.subscribe();
     if *link.borrow() == Link::Cut {
         return;
@@ -137,9 +180,9 @@ async fn serve(near: TcpStream, upstream: u16, there: There) {
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
     let holds = |link| matches!(link, Link::Held | Link::Muted);
-    let there = pump(near_read, far_write, link.clone(), holds, Some(there));
+    let there = pump(near_read, far_write, link.clone(), holds, Way::ToServer(there));
     let back = |link| matches!(link, Link::Held | Link::Deaf);
-    let back = pump(far_read, near_write, link.clone(), back, None);
+    let back = pump(far_read, near_write, link.clone(), back, Way::ToClient(disguise));
     tokio::select! {
         _ = async { tokio::join!(there, back) } => {}
         _ = link.wait_for(|link| *link == Link::Cut) => {}
@@ -153,7 +196,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut link: watch::Receiver<Link>,
     holds: impl Fn(Link) -> bool,
-    there: Option<There>,
+    way: Way,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     let mut kept = Vec::new();
@@ -173,13 +216,8 @@ async fn pump(
             changed = link.changed() => if changed.is_err() { return },
             read = from.read(&mut buffer), if !ended => match read {
                 Ok(count @ 1..) => {
+                    way.pass(&mut buffer[..count], || holds(*link.borrow()));
                     kept.extend_from_slice(&buffer[..count]);
-                    if let Some(there) = &there {
-                        there.spring(&buffer[..count]);
-                        if holds(*link.borrow()) {
-                            there.keep(&buffer[..count]);
-                        }
-                    }
                 }
                 Ok(0) | Err(_) => ended = true,
             },

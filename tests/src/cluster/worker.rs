@@ -1,16 +1,18 @@
 //! One `echolog handler` or `echolog projector`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use echolog::config::Config;
+use echolog::config::{Config, Durability};
 use echolog::supervise::Supervised;
 use futures::FutureExt as _;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
@@ -46,6 +48,7 @@ pub struct Worker {
     /// The way to PostgreSQL.
     pub postgres: Proxy,
     process: Option<Supervised>,
+    log: PathBuf,
     starts: usize,
 }
 
@@ -56,7 +59,7 @@ impl Worker {
         postgres: Arc<AtomicU16>,
     ) -> anyhow::Result<Self> {
         let (nats, postgres) = (Proxy::open(nats).await?, Proxy::open(postgres).await?);
-        Ok(Self { role, nats, postgres, process: None, starts: 0 })
+        Ok(Self { role, nats, postgres, process: None, log: PathBuf::new(), starts: 0 })
     }
 
     /// What it does.
@@ -91,6 +94,10 @@ impl Worker {
             .env("ECHOLOG_MASTER_KEY", config.master_key.as_deref().context("a key")?)
             .env("ECHOLOG_METRICS_ADDR", "127.0.0.1:0")
             .env("ECHOLOG_RATE_LIMIT", "0")
+            .env("ECHOLOG_DURABILITY", match config.durability {
+                Durability::Synced => "synced",
+                Durability::Relaxed => "relaxed",
+            })
             .env("NO_COLOR", "1")
             .env("ECHOLOG_LOG", std::env::var("ECHOLOG_LOG").unwrap_or("info".to_owned()));
         // Nothing in these tests waits for an orderly end, not even the death of the test itself.
@@ -99,7 +106,49 @@ impl Worker {
         let ready = async || std::fs::read_to_string(&log).ok()?.contains(READY).then_some(());
         process.until_ready(ready).await?;
         self.process = Some(process);
+        self.log = log;
         Ok(())
+    }
+
+    /// How much of a processor it has used in all.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        // Behind the name in brackets, user and system time are the twelfth and thirteenth.
+        let (_, numbers) = stat.rsplit_once(')').context("a name")?;
+        let ticks = numbers.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks: u64 = ticks.sum::<Result<_, _>>()?;
+        let per_second = sysconf(SysconfVar::CLK_TCK)?.context("a clock")?;
+        Ok(Duration::from_millis(1000 * ticks / u64::try_from(per_second)?))
+    }
+
+    /// What it has written into its log since it was started.
+    ///
+    /// # Errors
+    /// It was never started.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
+    /// The value of one of its metrics; of several with other labels, the greatest.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let log = self.log()?;
+        let (_, address) = log.rsplit_once(" metrics=").context("where its metrics are")?;
+        let address = address.split_whitespace().next().context("an address")?;
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let values = answer.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
+            rest.rsplit(' ').next()?.parse().ok()
+        });
+        values.reduce(f64::max).with_context(|| format!("no {name} in {answer}"))
     }
 
     /// Ends the process as a power cut would.

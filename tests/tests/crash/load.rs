@@ -10,7 +10,7 @@ use async_nats::HeaderMap;
 use echolog::client::{Client, ClientError, Request};
 use echolog::clock;
 use echolog::retry::Retry;
-use echolog_commands::{Outcome, Status};
+use echolog_commands::{ContentType, Outcome, Status};
 use echolog_events::{Partition, Uuid, partition_of};
 use echolog_tests::cluster::Cluster;
 use serde_json::json;
@@ -70,6 +70,19 @@ pub(super) async fn send_once(cluster: &Cluster, request: &Request) -> anyhow::R
     headers.insert("Nats-Msg-Id", id.to_string());
     headers.insert("Content-Type", "application/json");
     Ok(cluster.bus.publish_with_headers(subject, headers, body.to_string().into()).await?)
+}
+
+/// Asks a handler to register a user, once, and waits for as long as it looks for somebody who
+/// decides.
+pub(super) async fn ask_once(cluster: &Cluster, username: &str) -> anyhow::Result<Outcome> {
+    let subject = format!("req.main.anon-crash.auth.register_user.{}", clock::new_id());
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", clock::new_id().to_string());
+    headers.insert("Content-Type", "application/json");
+    let body = json!({ "username": username }).to_string().into();
+    let answer = cluster.bus.request(subject, headers, body, Duration::from_secs(20)).await?;
+    let outcome = ContentType::Json.decode_outcome(&answer);
+    outcome.map_err(|rejection| anyhow::anyhow!(rejection.message))
 }
 
 /// A new id in one of the partitions that will do.
