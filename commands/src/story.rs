@@ -3,6 +3,8 @@
 //! The world of a story is built from nothing but what the command asks for, as the handler builds
 //! it, so a decision that reads a state it did not ask for fails its test.
 
+mod dice;
+
 use std::collections::HashSet;
 
 use echolog_events::{Event, MessagesEvent, Stream, StreamKey, Time, Uuid};
@@ -12,6 +14,8 @@ use crate::{
     Actor, ClaimId, Command, Context, Decision, ErrorCode, Key, Needs, NewEvent, Rejection,
     Settings, World,
 };
+
+pub use dice::{CONVERSATIONS, Roll, Sent, USERS, beginning};
 
 /// How many rounds of loading a command may need: the handler gives up on one that asks for more.
 const ROUNDS: usize = 4;
@@ -79,13 +83,6 @@ impl Story {
     /// If it is not.
     pub fn done(mut self, actor: &Actor, target: Uuid, command: impl Into<Command>) -> Self {
         let events = self.decide(actor, target, &command.into()).expect("the command is accepted");
-        self.past.extend(events.into_iter().map(|new| (new.key, new.event)));
-        self
-    }
-
-    /// This command was sent; what became of it is part of the story if it was accepted.
-    pub fn tried(mut self, actor: &Actor, target: Uuid, command: impl Into<Command>) -> Self {
-        let events = self.decide(actor, target, &command.into()).unwrap_or_default();
         self.past.extend(events.into_iter().map(|new| (new.key, new.event)));
         self
     }

@@ -1,26 +1,9 @@
 //! Copies: built, compared, exchanged.
 
-use std::convert::Infallible;
-
-use echolog_events::Recorded;
-use echolog_projectors::rebuild::{EventSource, Page, Rebuild, RebuildError, Side};
+use echolog_projectors::rebuild::{Rebuild, RebuildError, Side};
 use echolog_projectors::{Projection, ProjectionError, Recovery, Target};
 
-use crate::support::{Log, Tables, id};
-
-/// A log in memory, read a few events at a time.
-struct Source<'a>(&'a [Recorded]);
-
-impl EventSource for Source<'_> {
-    type Error = Infallible;
-
-    async fn read(&mut self, after: u64) -> Result<Page, Infallible> {
-        let events: Vec<Recorded> =
-            self.0.iter().filter(|event| event.seq > after).take(7).cloned().collect();
-        let to = events.last().map_or(after, |event| event.seq);
-        Ok(Page { events, to })
-    }
-}
+use crate::support::{Log, Source, Tables, id};
 
 fn log() -> Log {
     let mut log = Log::default();

@@ -1,87 +1,99 @@
-//! Unread numbers, counted the slow way: every member keeps the messages that came since.
+//! All tables in memory, the slow and obvious way: one event after the other, and every number is
+//! counted when it is asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod audit;
+mod books;
+mod people;
+mod talk;
+mod talk_rows;
 
-use echolog_events::{Body, Event, MessagesEvent, Uuid};
+use std::collections::BTreeMap;
 
-use crate::support::Log;
+use echolog_events::{Body, Event, MessagesEvent, Recorded, Time, Uuid};
+use serde_json::{Value, json};
 
+use self::audit::Audit;
+use self::people::People;
+use self::talk::Talk;
+use super::history::History;
+
+/// Namespace of the ids that rows derive from their keys.
+const ROW_IDS: Uuid = Uuid::from_u128(0x1f0b_7a3c_66d1_5e52_9c0b_6563_686f_6c67);
+
+/// What has happened so far.
 #[derive(Default)]
-struct Conversation {
-    messages: Vec<Uuid>,
-    /// Unread messages of everyone; `None` for who has left.
-    unread: BTreeMap<Uuid, Option<BTreeSet<Uuid>>>,
+pub(super) struct Model {
+    people: People,
+    talks: BTreeMap<Uuid, Talk>,
+    audit: Audit,
 }
-
-/// All conversations.
-#[derive(Default)]
-pub(super) struct Model(BTreeMap<Uuid, Conversation>);
 
 impl Model {
-    pub(super) fn of(log: &Log) -> Self {
-        let mut model = Self::default();
-        for event in &log.events {
-            if let Body::Known(Event::Messages(event)) = &event.body {
-                model.0.entry(event.conversation_id()).or_default().apply(event);
+    /// Lets an event happen.
+    pub(super) fn see(&mut self, event: &Recorded) {
+        let Body::Known(known) = &event.body else { return };
+        let facts = match known {
+            Event::Auth(known) => {
+                self.people.see_account(event, known);
+                self.people.facts()
             }
-        }
-        model
+            Event::Users(known) => {
+                self.people.see(event, known);
+                self.people.facts()
+            }
+            Event::Messages(known) => {
+                let id = known.conversation_id();
+                if let MessagesEvent::ConversationCreated(e) = known {
+                    self.talks.insert(id, Talk::new(event, e));
+                }
+                let talk = self.talks.get_mut(&id).expect("it was created");
+                talk.see(event, known);
+                talk.facts()
+            }
+            Event::System(_) => return,
+        };
+        self.audit.see(event, facts);
     }
 
-    /// Conversation, member and number, as the tables' helper shows them.
+    /// The rows of a table.
+    pub(super) fn table(&self, history: &History, schema: &str, table: &str) -> Vec<Value> {
+        match (schema, table) {
+            ("projection", "ledger") => books::ledger(history),
+            ("projection", "deciders") => books::deciders(history),
+            ("audit", "record_changes") => self.audit.rows(),
+            ("messages", _) => self.talks.values().flat_map(|talk| talk.table(table)).collect(),
+            _ => self.people.table(table),
+        }
+    }
+
+    /// Conversation, member and number of unread messages, twice: as the tables have them and as
+    /// they are counted from what is there.
     pub(super) fn unread(&self) -> Vec<String> {
-        let members = self.0.iter().flat_map(|(id, conversation)| {
-            conversation.unread.iter().map(move |(user, unread)| {
-                let unread = unread.as_ref().map_or(0, BTreeSet::len);
-                format!("(#{:x},#{:x},{unread})", id.as_u128(), user.as_u128())
-            })
-        });
-        members.collect()
+        self.talks.values().flat_map(Talk::unread).collect()
+    }
+
+    /// What became of each message on its way to each recipient.
+    pub(super) fn receipts(&self) -> Vec<Value> {
+        self.talks.values().flat_map(Talk::receipts).collect()
     }
 }
 
-impl Conversation {
-    fn apply(&mut self, event: &MessagesEvent) {
-        match event {
-            MessagesEvent::ParticipantJoined(e) => {
-                self.unread.insert(e.user_id, Some(BTreeSet::new()));
-            }
-            MessagesEvent::ParticipantLeft(e) => {
-                self.unread.insert(e.user_id, None);
-            }
-            MessagesEvent::ParticipantRemoved(e) => {
-                self.unread.insert(e.user_id, None);
-            }
-            MessagesEvent::MessageSent(e) => {
-                self.messages.push(e.message_id);
-                for (user, unread) in &mut self.unread {
-                    if let Some(unread) = unread.as_mut().filter(|_| *user != e.sender_user_id) {
-                        unread.insert(e.message_id);
-                    }
-                }
-            }
-            MessagesEvent::MessageDeleted(e) => {
-                for unread in self.unread.values_mut().flatten() {
-                    unread.remove(&e.message_id);
-                }
-            }
-            MessagesEvent::ConversationRead(e) => {
-                let place = self.messages.iter().position(|message| *message == e.message_id);
-                let read = &self.messages[..=place.expect("it was sent")];
-                if let Some(unread) = self.unread.get_mut(&e.user_id).and_then(Option::as_mut) {
-                    unread.retain(|message| !read.contains(message));
-                }
-            }
-            MessagesEvent::ConversationCreated(_)
-            | MessagesEvent::ConversationUpdated(_)
-            | MessagesEvent::ConversationOwnershipTransferred(_)
-            | MessagesEvent::ParticipantRoleChanged(_)
-            | MessagesEvent::MessageEdited(_)
-            | MessagesEvent::ReactionAdded(_)
-            | MessagesEvent::ReactionRemoved(_)
-            | MessagesEvent::MessagePinned(_)
-            | MessagesEvent::MessageUnpinned(_)
-            | MessagesEvent::MessageDelivered(_) => {}
-        }
-    }
+/// A time as PostgreSQL writes it into JSON.
+fn at(time: Time) -> Value {
+    json!(time.to_rfc3339())
+}
+
+/// The id of a row that an event adds to a table that only grows.
+fn id_of_event(event: &Recorded, ordinal: u8) -> Uuid {
+    Uuid::new_v5(&event.meta.event_id, &[ordinal])
+}
+
+/// The id of a row that its key names.
+fn id_of_key(table: &str, key: &[&str]) -> Uuid {
+    Uuid::new_v5(&ROW_IDS, format!("{table}\n{}", key.join("\n")).as_bytes())
+}
+
+/// A text, or NULL if it is empty.
+fn text(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { json!(text) }
 }

@@ -36,15 +36,21 @@ impl Log {
     /// Appends the events of one command.
     pub(crate) fn command(&mut self, actor: Uuid, events: Vec<(StreamKey, Event)>) -> Uuid {
         let command = id(0xc000_0000 + u128::from(self.end()));
+        self.append(&actor.to_string(), command, events);
+        command
+    }
+
+    /// Appends the events of a command with this id.
+    pub(crate) fn append(&mut self, actor: &str, command: Uuid, events: Vec<(StreamKey, Event)>) {
         let target = events[0].0.id.clone();
         for (index, (key, event)) in events.into_iter().enumerate() {
             let seq = self.end() + 1;
             let first = index == 0;
             let position = CommandPosition { sequence: seq, nanoseconds: 7 };
             let meta = Meta {
-                event_id: event_id(&actor.to_string(), &target, command, index),
+                event_id: event_id(actor, &target, command, index),
                 time: minute(seq),
-                actor: Some(actor.to_string()),
+                actor: Some(actor.to_owned()),
                 command_id: Some(command),
                 session_id: None,
                 correlation_id: None,
@@ -55,7 +61,6 @@ impl Log {
             let partition = partition_of(&key.id);
             self.events.push(Recorded { seq, partition, key, meta, body: Body::Known(event) });
         }
-        command
     }
 
     /// Makes the last event one that nobody can read.

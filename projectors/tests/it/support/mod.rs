@@ -2,8 +2,10 @@
 
 mod log;
 mod server;
+mod source;
 mod tables;
 
 pub(crate) use log::{Log, id};
 pub(crate) use server::{database, url};
+pub(crate) use source::Source;
 pub(crate) use tables::Tables;

@@ -3,6 +3,7 @@
 use echolog_events::{Partition, Recorded};
 use echolog_projectors::db::Database;
 use echolog_projectors::{Projection, Runner, Target};
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 use super::{Log, database};
@@ -43,9 +44,14 @@ impl Tables {
     /// A projector of a target.
     pub(crate) async fn runner(&self, target: Target) -> Runner {
         let partitions: Vec<Partition> = Partition::all().collect();
+        self.runner_of(target, &partitions).await
+    }
+
+    /// A projector of some partitions of a target.
+    pub(crate) async fn runner_of(&self, target: Target, partitions: &[Partition]) -> Runner {
         loop {
             // The server takes a moment to notice that the one before is gone.
-            let runner = Runner::start(&self.database, target.clone(), &partitions).await;
+            let runner = Runner::start(&self.database, target.clone(), partitions).await;
             if let Some(runner) = runner.expect("a runner") {
                 return runner;
             }
@@ -61,6 +67,16 @@ impl Tables {
             .await
             .expect("the query runs");
         rows.into_iter().map(|(row,)| short(&row)).collect()
+    }
+
+    /// The rows that a query finds, as JSON.
+    pub(crate) async fn json(&self, query: &str) -> Vec<Value> {
+        let query = format!("SELECT to_jsonb(t) FROM ({query}) AS t");
+        let rows: Vec<(Value,)> = sqlx::query_as(AssertSqlSafe(query))
+            .fetch_all(self.database.pool())
+            .await
+            .expect("the query runs");
+        rows.into_iter().map(|(row,)| row).collect()
     }
 
     /// The one value that a query finds.

@@ -1,0 +1,184 @@
+//! Accounts, profiles and blocks.
+
+use std::collections::BTreeMap;
+
+use echolog_events::{
+    AuthEvent, PasswordHash, ProfileUpdated, Recorded, Time, UserRegistered, UsersEvent, Uuid,
+};
+use serde_json::{Value, json};
+
+use super::audit::{Facts, facts};
+use super::{at, id_of_event, id_of_key, text};
+
+/// The fields of a profile that can change, in the order of the rows that say so.
+const FIELDS: [&str; 7] = [
+    "display_name",
+    "full_name",
+    "bio",
+    "avatar_url",
+    "profile_visibility",
+    "language_code",
+    "timezone",
+];
+
+struct Person {
+    account: UserRegistered,
+    registered_at: Time,
+    profile: BTreeMap<&'static str, String>,
+    updated_at: Time,
+    /// Whom this one blocks: why, and since when.
+    blocks: BTreeMap<Uuid, (Option<String>, Time)>,
+}
+
+/// Everyone.
+#[derive(Default)]
+pub(super) struct People {
+    people: BTreeMap<Uuid, Person>,
+    activity: Vec<Value>,
+    auth_events: Vec<Value>,
+}
+
+impl People {
+    pub(super) fn see_account(&mut self, event: &Recorded, known: &AuthEvent) {
+        let AuthEvent::UserRegistered(e) = known else { return };
+        let time = event.meta.time;
+        let profile = [
+            ("display_name", e.display_name.as_str()),
+            ("profile_visibility", "public"),
+            ("language_code", "en"),
+            ("timezone", "UTC"),
+        ];
+        let person = Person {
+            account: e.clone(),
+            registered_at: time,
+            profile: profile.map(|(name, value)| (name, value.to_owned())).into(),
+            updated_at: time,
+            blocks: BTreeMap::new(),
+        };
+        self.people.insert(e.user_id, person);
+        self.note(event, 0, e.user_id, "registered", [Value::Null, Value::Null, Value::Null]);
+        let identifiers = [&e.username, &e.email, &e.phone_number];
+        self.auth_events.push(json!({
+            "id": id_of_event(event, 0), "user_id": e.user_id, "event_type": "user_registered",
+            "identifier": identifiers.into_iter().flatten().next(),
+            "session_id": event.meta.session_id,
+            "created_at": at(time), "updated_at": at(time),
+        }));
+    }
+
+    pub(super) fn see(&mut self, event: &Recorded, known: &UsersEvent) {
+        match known {
+            UsersEvent::ProfileUpdated(e) => self.change(event, e),
+            UsersEvent::UserBlocked(e) => {
+                let block = (e.reason.clone(), event.meta.time);
+                self.person(e.user_id).blocks.insert(e.blocked_user_id, block);
+            }
+            UsersEvent::UserUnblocked(e) => {
+                self.person(e.user_id).blocks.remove(&e.blocked_user_id);
+            }
+        }
+    }
+
+    fn change(&mut self, event: &Recorded, e: &ProfileUpdated) {
+        let changes = serde_json::to_value(e).expect("JSON");
+        for (ordinal, field) in (0..).zip(FIELDS) {
+            let Some(new) = changes[field].as_str() else { continue };
+            let old = self.person(e.user_id).profile.insert(field, new.to_owned());
+            let change = [json!(field), text(&old.unwrap_or_default()), text(new)];
+            self.note(event, ordinal, e.user_id, "profile_updated", change);
+        }
+        self.person(e.user_id).updated_at = event.meta.time;
+    }
+
+    fn person(&mut self, id: Uuid) -> &mut Person {
+        self.people.get_mut(&id).expect("a registered user")
+    }
+
+    fn note(&mut self, event: &Recorded, ordinal: u8, user: Uuid, what: &str, change: [Value; 3]) {
+        let [field, old, new] = change;
+        let time = at(event.meta.time);
+        self.activity.push(json!({
+            "id": id_of_event(event, ordinal), "user_id": user, "activity_type": what,
+            "field_name": field, "old_value": old, "new_value": new,
+            "created_at": time, "updated_at": time,
+        }));
+    }
+
+    pub(super) fn table(&self, table: &str) -> Vec<Value> {
+        let of_all = |row: fn(&Person) -> Value| self.people.values().map(row).collect();
+        match table {
+            "users" => of_all(Person::account),
+            "profiles" => of_all(Person::profile),
+            "settings" => of_all(Person::settings),
+            "blocked_users" => self.people.values().flat_map(Person::blocks).collect(),
+            "activity_log" => self.activity.clone(),
+            "auth_events" => self.auth_events.clone(),
+            _ => panic!("the model does not know table {table}"),
+        }
+    }
+
+    /// What the audit records.
+    pub(super) fn facts(&self) -> Facts {
+        facts(None, |table| self.table(table))
+    }
+}
+
+impl Person {
+    fn account(&self) -> Value {
+        let (e, time) = (&self.account, at(self.registered_at));
+        json!({
+            "id": e.user_id, "email": e.email, "phone_number": e.phone_number,
+            "username": e.username,
+            "password_hash": e.password_hash.as_ref().map(PasswordHash::expose),
+            "password_changed_at": e.password_hash.as_ref().map(|_| &time),
+            "role": e.role, "user_type": e.user_type, "account_status": e.account_status,
+            "email_verified": false, "email_verified_at": null, "phone_verified": false,
+            "phone_verified_at": null, "two_factor_enabled": false, "failed_login_attempts": 0,
+            "locked": false, "locked_until": null, "last_login_at": null, "device_id": null,
+            "created_at": time, "updated_at": time, "deleted_at": null,
+        })
+    }
+
+    fn profile(&self) -> Value {
+        let created_at = at(self.registered_at);
+        let mut row = json!({
+            "user_id": self.account.user_id, "username": self.account.username,
+            "online_status": "offline", "last_seen": created_at, "phone_visible": true,
+            "is_verified": false, "social_links": {}, "interests": [], "bio_links": [],
+            "is_deactivated": false, "deactivated_at": null, "followers_count": 0,
+            "following_count": 0, "posts_count": 0, "created_at": created_at,
+            "updated_at": at(self.updated_at),
+        });
+        for field in FIELDS {
+            row[field] = text(self.profile.get(field).map_or("", String::as_str));
+        }
+        row
+    }
+
+    fn settings(&self) -> Value {
+        let time = at(self.registered_at);
+        json!({
+            "user_id": self.account.user_id, "profile_visibility": "everyone",
+            "show_last_seen": "everyone", "show_profile_photo": "everyone",
+            "show_status": "everyone", "allow_group_invites": "everyone",
+            "read_receipts_enabled": true, "typing_indicators_enabled": true,
+            "notifications_enabled": true, "push_enabled": true,
+            "email_notifications_enabled": true, "sms_notifications_enabled": false,
+            "theme": "system", "appearance": {}, "privacy_settings": {},
+            "created_at": time, "updated_at": time,
+        })
+    }
+
+    fn blocks(&self) -> Vec<Value> {
+        let user = self.account.user_id;
+        let row = |(other, (reason, time)): (&Uuid, &(Option<String>, Time))| {
+            let id = id_of_key("users.blocked_users", &[&user.to_string(), &other.to_string()]);
+            let time = at(*time);
+            json!({
+                "id": id, "user_id": user, "blocked_user_id": other, "reason": reason,
+                "blocked_at": time, "created_at": time, "updated_at": time,
+            })
+        };
+        self.blocks.iter().map(row).collect()
+    }
+}
