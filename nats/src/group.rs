@@ -49,13 +49,7 @@ impl<T> Default for Beginning<T> {
 
 impl<T> Beginning<T> {
     /// Takes in the next event of the log; what is known to be there whole goes to `whole`.
-    pub(crate) fn take(
-        &mut self,
-        mark: Option<Mark<'_>>,
-        seq: u64,
-        event: T,
-        whole: &mut Vec<T>,
-    ) {
+    pub(crate) fn take(&mut self, mark: Option<Mark<'_>>, seq: u64, event: T, whole: &mut Vec<T>) {
         if let Some(first) = self.first
             && mark.is_none_or(|mark| mark.group != self.group)
         {

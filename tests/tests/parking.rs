@@ -10,6 +10,7 @@ use echolog::client::Request;
 use echolog::clock;
 use echolog::projector::parked::Events;
 use echolog::projector::rebuild::{self, Rebuild};
+use echolog::roles::Roles;
 use echolog_commands::{ErrorCode, Status};
 use echolog_events::{
     Event, EventSubject, MessageEdited, MessageSent, MessageType, MessagesEvent, Partition, Stream,
@@ -66,18 +67,22 @@ async fn metered(t: &Tenant, keys: u32, events: u32) -> anyhow::Result<()> {
 #[test]
 fn what_waits_is_taken_up_again() {
     run(async {
-        let t = Tenant::start().await?;
+        let mut t = Tenant::without_workers().await?;
+        t.add(Roles::PROJECTOR).await?;
+        t.add(Roles::HANDLER).await?;
         let (ada, bob) = (t.user("ada").await?, t.user("bob").await?);
         let (group, other) = (t.group(&[ada, bob]).await?, t.group(&[ada]).await?);
-        t.say(group, ada, "one").await?;
+        let one = t.say(group, ada, "one").await?;
         assert_eq!(parked(&t, &["list"]).await?.1, "nothing is parked\n");
 
         t.database.execute(HINDER).await?;
         t.say(group, ada, "poison").await?;
         t.accept(ada, "messages.update_conversation", group, json!({ "title": "x" })).await?;
-        // Nothing can be told about its messages; everything else goes on.
-        let body = json!({ "message_id": clock::new_id(), "content": "two" });
-        t.refuse(ErrorCode::Unavailable, ada, "messages.send_message", group, body).await?;
+        // Who does not remember its messages can tell nothing about them; everything else goes on.
+        t.stop_at(1).await?;
+        t.add(Roles::HANDLER).await?;
+        let body = json!({ "message_id": one, "emoji": "👍" });
+        t.refuse(ErrorCode::Unavailable, ada, "messages.add_reaction", group, body).await?;
         t.say(other, ada, "elsewhere").await?;
         assert_eq!(said(&t, group).await?, [["1", "one"]]);
         assert_eq!(said(&t, other).await?, [["1", "elsewhere"]]);

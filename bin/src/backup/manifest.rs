@@ -115,7 +115,11 @@ impl Manifest {
     }
 
     /// Adds these messages to the log, if there are any.
-    pub(super) fn add(&mut self, directory: &Path, messages: &mut Vec<Stored>) -> anyhow::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        directory: &Path,
+        messages: &mut Vec<Stored>,
+    ) -> anyhow::Result<()> {
         if !messages.is_empty() {
             self.log.push(segments::write(directory, messages)?);
             self.save(directory)?;

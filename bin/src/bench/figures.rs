@@ -23,6 +23,10 @@ pub struct Figures {
     pub growth: Option<Growth>,
     /// The most memory that the workers had.
     pub memory: Option<Memory>,
+    /// Over how many partitions the load is spread.
+    pub partitions: Option<Partitions>,
+    /// What makes the log durable.
+    pub nodes: Option<Nodes>,
 }
 
 /// One kind of load.
@@ -47,6 +51,26 @@ pub struct EndToEnd {
     pub zipf: Load,
     /// All on one.
     pub hot: Load,
+}
+
+/// Uniform loads on the conversations of so many partitions.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Partitions {
+    /// Of one.
+    pub one: Load,
+    /// Of four.
+    pub four: Load,
+    /// Of all.
+    pub sixteen: Load,
+}
+
+/// Uniform loads on logs that are kept in different ways.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Nodes {
+    /// By one nats-server, which syncs.
+    pub one_synced: Load,
+    /// By three on this machine, which do not.
+    pub three: Load,
 }
 
 /// The comparison.
@@ -126,6 +150,38 @@ impl Figures {
             lean: over(self.baseline.map(|it| it.lean.per_second)),
             hot_to_uniform: self.end_to_end.map(|it| it.hot.per_second / it.uniform.per_second),
         };
+    }
+}
+
+impl Figures {
+    /// Ratios that have fallen below half of what they are in `docs/performance.md`, with that half.
+    /// Absolute figures say little about anything but the machine.
+    #[must_use]
+    pub fn fallen(&self) -> Vec<(&'static str, f64, f64)> {
+        let seed = self.baseline.map(|it| it.seed);
+        let over_seed = |mine: Option<f64>, of: fn(&Load) -> f64| Some(mine? / of(&seed?));
+        let cpu = self.end_to_end.map(|it| 1.0 / it.uniform.cpu_us_per_message);
+        [
+            ("uniform / seed", self.ratio.seed, 1.9),
+            ("uniform / lean", self.ratio.lean, 1.05),
+            ("hot / uniform", self.ratio.hot_to_uniform, 0.55),
+            (
+                "cost of seed / cost of uniform",
+                over_seed(cpu, |it| 1.0 / it.cpu_us_per_message),
+                2.1,
+            ),
+            (
+                "projector alone / seed",
+                over_seed(self.projector.map(|it| it.per_second), |it| it.per_second),
+                5.5,
+            ),
+            ("replay / bare COPY", self.replay.map(|it| it.ratio), 0.17),
+            ("small log / large log", self.growth.map(|it| 1.0 / it.cost_ratio), 0.5),
+        ]
+        .into_iter()
+        .filter_map(|(name, ratio, least)| Some((name, ratio?, least)))
+        .filter(|(_, ratio, least)| ratio < least)
+        .collect()
     }
 }
 

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 pub use figures::Figures;
+use figures::Nodes;
 pub use scale::Scale;
 
 use crate::config::Config;
@@ -42,13 +43,17 @@ pub enum Part {
     Latency,
     /// The projector alone, and what an event costs in a larger log.
     Growth,
+    /// Uniform load on the conversations of 1, 4 and 16 partitions.
+    Partitions,
+    /// Uniform load on a log that three nats-servers keep, beside one that a single one syncs.
+    Nodes,
     /// Building the tables of `messages` anew from a large log, beside a bare `COPY`.
     Replay,
 }
 
 impl Part {
-    /// All of them.
-    pub const ALL: [Self; 5] =
+    /// Those that targets are set for.
+    pub const TARGETS: [Self; 5] =
         [Self::Baseline, Self::EndToEnd, Self::Latency, Self::Growth, Self::Replay];
 }
 
@@ -79,8 +84,15 @@ impl Bench {
         if self.has(Part::Baseline) {
             figures.baseline = Some(baseline::measure(&binaries, &data, &self.scale).await?);
         }
-        if self.parts.iter().any(|part| *part != Part::Baseline) {
+        let beside = [Part::Baseline, Part::Nodes];
+        if self.parts.iter().any(|part| !beside.contains(part)) {
             Session::measure(self, &binaries, config, &data, &mut figures).await?;
+        }
+        if self.has(Part::Nodes) {
+            figures.nodes = Some(Nodes {
+                one_synced: Session::nodes(self, &binaries, config, &data.join("one"), 1).await?,
+                three: Session::nodes(self, &binaries, config, &data.join("three"), 3).await?,
+            });
         }
         figures.compare();
         self.clear()?;

@@ -1,6 +1,6 @@
 //! Who talks, where, and what they say: the same in every run.
 
-use echolog_events::Uuid;
+use echolog_events::{Uuid, partition_of};
 
 use super::random::{Random, Zipf};
 
@@ -73,6 +73,8 @@ pub(super) enum Spread {
     Zipf(Zipf),
     /// All on one.
     Hot(usize),
+    /// Evenly on some.
+    Among(Vec<usize>),
 }
 
 impl Spread {
@@ -90,12 +92,20 @@ impl Spread {
         Self::Hot(usual.unwrap_or_default())
     }
 
+    /// Evenly on the conversations of the first so many partitions.
+    pub(super) fn within(population: &Population, partitions: u8) -> Self {
+        let here = |it: &Conversation| partition_of(&it.id.to_string()).number() < partitions;
+        let all = population.conversations.iter().enumerate();
+        Self::Among(all.filter(|(_, it)| here(it)).map(|(index, _)| index).collect())
+    }
+
     /// A conversation, by its place in the population.
     pub(super) fn pick(&self, random: &mut Random) -> usize {
         match self {
             Self::Uniform(count) => random.below(*count),
             Self::Zipf(zipf) => zipf.pick(random),
             Self::Hot(one) => *one,
+            Self::Among(some) => *random.choose(some),
         }
     }
 }

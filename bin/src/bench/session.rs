@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::driver::{Driver, Pace, Run};
 use super::figures::{
-    EndToEnd, Figures, Growth, Latency, Load, Memory, Rate, Replay, each, percentile,
+    EndToEnd, Figures, Growth, Latency, Load, Memory, Partitions, Rate, Replay, each, percentile,
 };
 use super::population::{Population, Spread};
 use super::preload::Preload;
@@ -57,7 +57,7 @@ impl<'b> Session<'b> {
         let scale = &bench.scale;
         let born = u64::try_from(clock::now().timestamp_millis())?;
         let population = Population::new(scale.users, scale.conversations, born);
-        let site = Site::start(binaries, config, data).await?;
+        let site = Site::start(binaries, config, data, 1).await?;
         let mut session = Session { scale, population: &population, site };
         session.fill().await?;
         if bench.has(Part::EndToEnd) {
@@ -65,6 +65,9 @@ impl<'b> Session<'b> {
         }
         if bench.has(Part::Latency) {
             figures.latency_at_1000 = Some(session.latency().await?);
+        }
+        if bench.has(Part::Partitions) {
+            figures.partitions = Some(session.partitions().await?);
         }
         if bench.has(Part::Growth) {
             let (rate, growth) = session.growth().await?;
@@ -81,6 +84,25 @@ impl<'b> Session<'b> {
             figures.replay = Some(session.replay(binaries).await?);
         }
         session.site.stop().await
+    }
+
+    /// Measures uniform load on a log that so many nats-servers keep.
+    pub(super) async fn nodes(
+        bench: &Bench,
+        binaries: &Binaries,
+        config: &Config,
+        data: &Path,
+        nodes: usize,
+    ) -> anyhow::Result<Load> {
+        let scale = &Scale { events_small: 0, ..bench.scale };
+        let born = u64::try_from(clock::now().timestamp_millis())?;
+        let population = Population::new(scale.users, scale.conversations, born);
+        let site = Site::start(binaries, config, data, nodes).await?;
+        let mut session = Session { scale, population: &population, site };
+        session.fill().await?;
+        let load = session.full_load("nodes", &Spread::uniform(&population)).await?;
+        session.site.stop().await?;
+        Ok(load)
     }
 
     /// Fills log and tables, then starts the handler.
@@ -112,6 +134,16 @@ impl<'b> Session<'b> {
             uniform: self.full_load("uniform", &Spread::uniform(self.population)).await?,
             zipf: self.full_load("zipf", &Spread::zipf(self.population)).await?,
             hot: self.full_load("hot", &Spread::hot(self.population)).await?,
+        })
+    }
+
+    async fn partitions(&self) -> anyhow::Result<Partitions> {
+        let load =
+            async |name, count| self.full_load(name, &Spread::within(self.population, count)).await;
+        Ok(Partitions {
+            one: load("1 partition", 1).await?,
+            four: load("4 partitions", 4).await?,
+            sixteen: load("16 partitions", 16).await?,
         })
     }
 

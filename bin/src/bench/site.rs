@@ -1,6 +1,8 @@
 //! A whole Echolog for measuring: private, durable servers and workers as processes of their own.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use echolog_nats::{EventLog, ProvisionOptions};
@@ -12,9 +14,13 @@ use super::tools::Tools;
 use super::worker::{Role, Worker};
 use crate::config::Config;
 use crate::connect::Connected;
+use crate::retry::Retry;
 use crate::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
 };
+
+/// How long servers may take to become a cluster.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Servers and workers.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub(super) struct Site {
     pub(super) config: Config,
     pub(super) log: EventLog,
     pub(super) database: Database,
-    nats: Nats,
+    nats: Vec<Nats>,
     postgres: Postgres,
     handler: Option<Worker>,
     projector: Option<Worker>,
@@ -35,26 +41,31 @@ impl Site {
         binaries: &Binaries,
         config: &Config,
         data: &Path,
+        nodes: usize,
     ) -> anyhow::Result<Self> {
-        let auth = NatsAuth::User(Credential::new("echolog", "bench"));
-        let nats_options = NatsOptions { auth, ..NatsOptions::default() };
         let owner = Credential::new("echolog_owner", "bench");
-        let (nats_dir, postgres_dir) = (data.join("nats"), data.join("postgres"));
-        let (nats, postgres) = tokio::try_join!(
-            Nats::start(binaries, &nats_dir, nats_options),
-            Postgres::start(binaries, &postgres_dir, PostgresOptions::new(owner)),
-        )?;
+        let postgres = data.join("postgres");
+        let postgres = Postgres::start(binaries, &postgres, PostgresOptions::new(owner)).await?;
+        let nats = nats(binaries, data, nodes).await?;
+        let urls: Vec<String> = nats.iter().map(Nats::url).collect();
         let config = Config {
-            nats_url: nats.url(),
+            nats_url: urls.join(","),
             nats_creds: None,
             database_url: Some(postgres.url("echolog")),
             master_key: Some("a key that protects nothing but a benchmark".to_owned()),
             ..config.clone()
         };
         let database = config.database_or_create().await?;
-        let options = ProvisionOptions::default();
-        let (Connected { log, database, .. }, _) =
-            Connected::set_up(&config, database, &options).await?;
+        let options = ProvisionOptions { replicas: nodes, ..ProvisionOptions::default() };
+        // Servers that have just started need a moment to become a cluster.
+        let mut retry = Retry::default();
+        let deadline = Instant::now() + PATIENCE;
+        let (Connected { log, database, .. }, _) = loop {
+            match Connected::set_up(&config, database.clone(), &options).await {
+                Err(_) if Instant::now() < deadline => retry.pause().await,
+                done => break done?,
+            }
+        };
         let data = data.to_owned();
         Ok(Self { config, log, database, nats, postgres, handler: None, projector: None, data })
     }
@@ -100,11 +111,11 @@ impl Site {
 
     /// The processor time that the servers have used so far.
     pub(super) fn usage(&self) -> anyhow::Result<Usage> {
-        let worker = |worker: &Option<Worker>| {
-            worker.as_ref().map_or(Ok(std::time::Duration::ZERO), Worker::cpu)
-        };
+        let worker =
+            |worker: &Option<Worker>| worker.as_ref().map_or(Ok(Duration::ZERO), Worker::cpu);
+        let nats = self.nats.iter().map(|nats| process::cpu(nats.pid()));
         Ok(Usage {
-            nats: process::cpu(self.nats.pid())?,
+            nats: nats.sum::<anyhow::Result<Duration>>()?,
             postgres: process::cpu_of_family(self.postgres.pid())?,
             handler: worker(&self.handler)?,
             projector: worker(&self.projector)?,
@@ -115,7 +126,37 @@ impl Site {
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         self.stop_worker(Role::Handler).await?;
         self.stop_worker(Role::Projector).await?;
-        self.nats.stop().await?;
+        for nats in self.nats {
+            nats.stop().await?;
+        }
         Ok(self.postgres.stop().await?)
     }
+}
+
+/// One nats-server that syncs, or several that are a cluster and do not.
+async fn nats(binaries: &Binaries, data: &Path, nodes: usize) -> anyhow::Result<Vec<Nats>> {
+    let auth = NatsAuth::User(Credential::new("echolog", "bench"));
+    if nodes == 1 {
+        let options = NatsOptions { auth, ..NatsOptions::default() };
+        return Ok(vec![Nats::start(binaries, &data.join("nats"), options).await?]);
+    }
+    // Held until all are known, so that they differ.
+    let held: Vec<TcpListener> =
+        (0..nodes).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    let ports: Vec<u16> =
+        held.iter().map(|it| Ok(it.local_addr()?.port())).collect::<std::io::Result<_>>()?;
+    drop(held);
+    let routes: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+    let mut servers = Vec::new();
+    for (index, port) in ports.iter().enumerate() {
+        let config = format!(
+            "cluster {{ name: bench, listen: \"127.0.0.1:{port}\", routes: [{}] }}\n",
+            routes.join(", ")
+        );
+        let options =
+            NatsOptions { auth: auth.clone(), sync: false, config, ..NatsOptions::default() };
+        let place = data.join(format!("nats-{index}"));
+        servers.push(Nats::start(binaries, &place, options).await?);
+    }
+    Ok(servers)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::figures::{Baseline, EndToEnd, Figures, Load};
+use super::figures::{Baseline, EndToEnd, Figures, Load, Nodes, Partitions};
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,6 +19,15 @@ impl fmt::Display for Figures {
         if let Some(Baseline { seed, lean }) = &self.baseline {
             row(f, "plain PostgreSQL, seed", seed)?;
             row(f, "plain PostgreSQL, lean", lean)?;
+        }
+        if let Some(Partitions { one, four, sixteen }) = &self.partitions {
+            row(f, "in 1 partition", one)?;
+            row(f, "in 4 partitions", four)?;
+            row(f, "in 16 partitions", sixteen)?;
+        }
+        if let Some(Nodes { one_synced, three }) = &self.nodes {
+            row(f, "1 node, synced", one_synced)?;
+            row(f, "3 nodes, not synced", three)?;
         }
         let mut line = |name: &str, value: Option<String>| match value {
             Some(value) => writeln!(f, "{name:<24}{value}"),

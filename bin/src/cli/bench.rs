@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum as _;
-
 use crate::bench::{Bench, Part, Scale};
 use crate::config::Config;
 
@@ -17,7 +15,10 @@ pub(super) struct Args {
     /// A smaller size, in under 5 minutes.
     #[arg(long)]
     quick: bool,
-    /// Only these parts.
+    /// Fail if a ratio is less than half of what it was when it was last looked at.
+    #[arg(long)]
+    check: bool,
+    /// Only these parts; all that targets are set for if left out.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// Where the servers keep their data meanwhile; removed before and after. Has to be on a disk,
@@ -39,12 +40,16 @@ pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> 
         in_flight: args.in_flight.unwrap_or(usual.in_flight),
         ..usual
     };
-    let parts = if args.only.is_empty() { Part::value_variants().to_vec() } else { args.only };
+    let parts = if args.only.is_empty() { Part::TARGETS.to_vec() } else { args.only };
     let figures = Bench { scale, parts, data: args.data }.run(&config).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
         print!("{figures}");
     }
-    Ok(ExitCode::SUCCESS)
+    let fallen = if args.check { figures.fallen() } else { Vec::new() };
+    for (name, ratio, least) in &fallen {
+        eprintln!("{name} has fallen: {ratio:.2}, and it has to be {least:.2} at least");
+    }
+    Ok(if fallen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

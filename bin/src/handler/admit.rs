@@ -254,8 +254,8 @@ fn command_id(headers: &IncomingHeaders, received: Time) -> Result<Uuid, Rejecti
 
 /// What an id's time tells about its age is only worth something if it is not from the future.
 fn not_ahead(id: Uuid, field: &str, received: Time) -> Result<(), Rejection> {
-    let made = clock::time_of(id)
-        .ok_or_else(|| Rejection::invalid(field, "The id is no UUIDv7."))?;
+    let made =
+        clock::time_of(id).ok_or_else(|| Rejection::invalid(field, "The id is no UUIDv7."))?;
     if made > received + AHEAD {
         return Err(Rejection::invalid(field, "The id's time is more than 2 minutes ahead."));
     }

@@ -9,7 +9,7 @@ use echolog_nats::{BusError, EventLog};
 use crate::clock;
 
 /// How long ids are kept, where there is room.
-const KEEP: TimeDelta = TimeDelta::minutes(5);
+const KEEP: TimeDelta = TimeDelta::minutes(4);
 
 /// How many ids of a kind are kept at most; about 16 bytes each.
 const CAPACITY: usize = 4_000_000;

@@ -94,10 +94,13 @@ impl Worker {
             .env("ECHOLOG_MASTER_KEY", config.master_key.as_deref().context("a key")?)
             .env("ECHOLOG_METRICS_ADDR", "127.0.0.1:0")
             .env("ECHOLOG_RATE_LIMIT", "0")
-            .env("ECHOLOG_DURABILITY", match config.durability {
-                Durability::Synced => "synced",
-                Durability::Relaxed => "relaxed",
-            })
+            .env(
+                "ECHOLOG_DURABILITY",
+                match config.durability {
+                    Durability::Synced => "synced",
+                    Durability::Relaxed => "relaxed",
+                },
+            )
             .env("NO_COLOR", "1")
             .env("ECHOLOG_LOG", std::env::var("ECHOLOG_LOG").unwrap_or("info".to_owned()));
         // Nothing in these tests waits for an orderly end, not even the death of the test itself.

@@ -20,7 +20,7 @@ use echolog_tests::{eventually, run};
 use tokio::time::{Instant, timeout};
 
 use super::chance::seed;
-use super::load::{Load, accept, ask_once, group, register, say};
+use super::load::{Load, accept, ask_once, group, register, say, to_user};
 use super::proof;
 
 /// A single nats-server that could not write takes nothing more until it is started again; whoever
@@ -215,8 +215,8 @@ fn a_full_disk_of_postgres_holds_the_tables_up_and_nothing_else() {
             async move { Ok(ended) }
         })
         .await?;
-        // Only PostgreSQL can tell a handler that has just started whether it knows an id.
-        let outcome = client.send(&say(chat, bob, "I do.")).await?;
+        // Somebody of whom only PostgreSQL could tell anything.
+        let outcome = client.send(&to_user(clock::new_id(), "users.block_user", bob)).await?;
         assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Unavailable));
         let (began, cpu) = (Instant::now(), cluster.workers[1].cpu()?);
         eventually("the lag goes on growing", || async {

@@ -8,7 +8,7 @@ use echolog_tests::cluster::{Cluster, Link, Role};
 use echolog_tests::run;
 use tokio::time::Instant;
 
-use super::load::{accept, group, register, say};
+use super::load::{accept, group, register, say, to_user};
 use super::proof;
 
 /// The guard: PostgreSQL is waited for shortly, and then left alone for a while.
@@ -25,9 +25,11 @@ fn a_postgres_that_hangs_lets_nobody_hang() {
         cluster.workers[0].postgres.set(Link::Held);
         for number in 0..10 {
             let begun = Instant::now();
-            let outcome = client.send(&say(chat, bob, &number.to_string())).await?;
-            // Whether such an id is known only PostgreSQL can tell a handler that has just started.
+            // Somebody of whom only PostgreSQL could tell anything.
+            let outcome = client.send(&to_user(clock::new_id(), "users.block_user", ada)).await?;
             assert_eq!(outcome.status, Status::Failed);
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+            done.push(accept(&client, say(chat, bob, &number.to_string())).await?);
             assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         }
         cluster.workers[0].postgres.set(Link::Open);
