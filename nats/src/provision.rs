@@ -150,8 +150,9 @@ fn commands(names: &Names, options: &ProvisionOptions) -> stream::Config {
         storage: StorageType::File,
         num_replicas: options.replicas,
         max_age: options.command_max_age,
-        // A command counts once its outcome is there, so the queue need not wait for the disk.
-        persist_mode: Some(stream::PersistenceMode::Async),
+        // A command counts once its outcome is there, so the queue need not wait for the disk. (What
+        // several servers keep is in no hurry anyway, and the broker does not want to be told.)
+        persist_mode: (options.replicas == 1).then_some(stream::PersistenceMode::Async),
         // A client may send a command again under its id at any time and gets its outcome again.
         duplicate_window: Duration::from_millis(100),
         allow_direct: true,

@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(1);
 const START: Duration = Duration::from_millis(250);
 
 /// The least time between two pages: a page is a transaction of each projection, whatever is in it.
-const PACE: Duration = Duration::from_millis(25);
+const PACE: Duration = Duration::from_millis(50);
 
 /// The more comes, the more is to be gained by waiting: so much longer for each event of a page, up
 /// to a limit.
