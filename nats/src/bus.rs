@@ -15,6 +15,10 @@ pub const MINIMUM_SERVER: (u64, u64, u64) = (2, 15, 1);
 /// How long one request to the broker may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long one that changes nothing may take, so that it can be made again: while several servers
+/// choose a new leader nobody answers it.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How to reach NATS.
 #[derive(Clone)]
 pub struct ConnectOptions {
@@ -156,7 +160,7 @@ impl Bus {
         })?;
 
         let mut jetstream = jetstream::new(client.clone());
-        jetstream.set_timeout(REQUEST_TIMEOUT);
+        jetstream.set_timeout(LOOK_TIMEOUT);
         let bus = Self { client, jetstream, disconnects, reconnects };
         bus.check_version()?;
         Ok(bus)

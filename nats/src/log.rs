@@ -34,8 +34,8 @@ pub(crate) const BATCH_ID: &str = "Nats-Batch-Id";
 pub(crate) const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 
 /// How long nothing may come although the broker has more, before it is asked anew: the client
-/// library notices a request that got lost after half a minute or more.
-const STALLED: Duration = Duration::from_secs(3);
+/// library notices a request that got lost, or a consumer, after half a minute or more.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// The broker's code for an expected sequence that is not the one found.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
@@ -504,7 +504,12 @@ impl<T> LogReader<T> {
                 // The client library would miss what gets lost with a connection after many
                 // seconds only.
                 Ok(()) = self.disconnects.changed() => None,
-                () = tokio::time::sleep(STALLED), if self.pending > 0 => {
+                () = tokio::time::sleep(STALLED) => {
+                    // Perhaps there is nothing to come; perhaps what sent it went with its server.
+                    drop(chunks);
+                    if self.pending == 0 && self.log.head().await.is_ok_and(|it| it < self.next) {
+                        continue;
+                    }
                     tracing::warn!(next = self.next, pending = self.pending, "the log stands still");
                     None
                 }

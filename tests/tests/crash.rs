@@ -13,5 +13,6 @@ mod proof;
 mod queue;
 mod random;
 mod stop;
+mod three;
 mod upgrade;
 mod zombie;

@@ -62,6 +62,9 @@ pub struct Cluster {
     pub build: PathBuf,
     binaries: Binaries,
     nats: Option<Nats>,
+    /// More servers, where they are a cluster.
+    peers: Vec<Option<Nats>>,
+    routes: Vec<u16>,
     nats_port: Arc<AtomicU16>,
     postgres: Option<Postgres>,
     postgres_port: Arc<AtomicU16>,
@@ -77,10 +80,15 @@ impl Cluster {
     /// # Errors
     /// Whatever is missing.
     pub async fn start(build: PathBuf) -> anyhow::Result<Self> {
-        Self::start_on(None, build).await
+        Self::start_on(None, &[], build).await
     }
 
-    async fn start_on(small: Option<Small>, build: PathBuf) -> anyhow::Result<Self> {
+    /// `routes` are the ports by which several nats-servers find each other.
+    async fn start_on(
+        small: Option<Small>,
+        routes: &[u16],
+        build: PathBuf,
+    ) -> anyhow::Result<Self> {
         let turn = TURN.lock().await;
         let binaries = Binaries::find()?;
         let mut directory = tempfile::Builder::new().prefix("echolog-crash-").tempdir()?;
@@ -99,9 +107,14 @@ impl Cluster {
         });
         let disk = disk.transpose()?;
         let (nats, postgres) = tokio::try_join!(
-            Nats::start(&binaries, &nats_at, nats_options()),
+            Nats::start(&binaries, &nats_at, nats_options(routes, 0)),
             Postgres::start(&binaries, &postgres_at, postgres_options()),
         )?;
+        let mut peers = Vec::new();
+        for index in 1..routes.len() {
+            let at = directory.path().join(format!("nats-{index}"));
+            peers.push(Some(Nats::start(&binaries, &at, nats_options(routes, index)).await?));
+        }
         let config = Config {
             tenant: "main".to_owned(),
             nats_url: nats.url(),
@@ -130,6 +143,8 @@ impl Cluster {
             binaries,
             nats_port,
             nats: Some(nats),
+            peers,
+            routes: routes.to_vec(),
             postgres_port: Arc::new(AtomicU16::new(postgres.port())),
             postgres: Some(postgres),
             disk,
@@ -137,7 +152,14 @@ impl Cluster {
             directory,
             _turn: turn,
         };
-        cluster.migrate().await?;
+        if routes.is_empty() {
+            cluster.migrate().await?;
+        } else {
+            crate::eventually("the servers are a cluster", || async {
+                Ok(cluster.echolog(&["migrate", "--replicas", "3"]).await?.status.success())
+            })
+            .await?;
+        }
         Ok(cluster)
     }
 
@@ -156,7 +178,21 @@ impl Cluster {
     /// # Errors
     /// Whatever is missing.
     pub async fn with(roles: &[Role]) -> anyhow::Result<Self> {
-        Self::with_workers(None, roles).await
+        Self::with_workers(None, &[], roles).await
+    }
+
+    /// The same, with three nats-servers that keep the log together and sync nothing.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn of_three(roles: &[Role]) -> anyhow::Result<Self> {
+        // Held until all are known, so that they differ.
+        let held = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0"));
+        let held = held.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let routes = held.iter().map(|it| Ok(it.local_addr()?.port()));
+        let routes: Vec<u16> = routes.collect::<std::io::Result<_>>()?;
+        drop(held);
+        Self::with_workers(None, &routes, roles).await
     }
 
     /// The same, with one of the servers on a small disk.
@@ -164,11 +200,15 @@ impl Cluster {
     /// # Errors
     /// Whatever is missing.
     pub async fn on(small: Small, roles: &[Role]) -> anyhow::Result<Self> {
-        Self::with_workers(Some(small), roles).await
+        Self::with_workers(Some(small), &[], roles).await
     }
 
-    async fn with_workers(small: Option<Small>, roles: &[Role]) -> anyhow::Result<Self> {
-        let mut cluster = Self::start_on(small, crate::echolog_binary()?).await?;
+    async fn with_workers(
+        small: Option<Small>,
+        routes: &[u16],
+        roles: &[Role],
+    ) -> anyhow::Result<Self> {
+        let mut cluster = Self::start_on(small, routes, crate::echolog_binary()?).await?;
         for role in roles {
             cluster.add(*role).await?;
         }
@@ -225,10 +265,55 @@ impl Cluster {
             auth: NatsAuth::User(Credential::new("echolog", password)),
             port: Some(self.nats_port.load(Ordering::Relaxed)),
             max_store: self.max_store,
-            ..nats_options()
+            ..nats_options(&self.routes, 0)
         };
         self.nats = Some(Nats::start(&self.binaries, &at, options).await?);
         Ok(())
+    }
+
+    /// Ends one of several nats-servers without warning, and starts it again on what is left once
+    /// the others went on without it: see `meanwhile`.
+    ///
+    /// # Errors
+    /// It cannot be killed or started, and what `meanwhile` says.
+    pub async fn without_nats<T>(
+        &mut self,
+        index: usize,
+        meanwhile: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let Some(peer) = index.checked_sub(1) else {
+            self.kill_nats().await?;
+            let done = meanwhile(self).await?;
+            self.start_nats().await?;
+            return Ok(done);
+        };
+        let nats = self.peers[peer].take().context("it runs")?;
+        let port = Some(nats.port());
+        nats.kill().await?;
+        let done = meanwhile(self).await?;
+        let at = self.directory.path().join(format!("nats-{index}"));
+        let options = NatsOptions { port, ..nats_options(&self.routes, index) };
+        self.peers[peer] = Some(Nats::start(&self.binaries, &at, options).await?);
+        Ok(done)
+    }
+
+    /// Whether each of several nats-servers has all that one of them has.
+    ///
+    /// # Errors
+    /// A tenant with a bad name.
+    pub async fn is_whole(&self) -> anyhow::Result<bool> {
+        let (jetstream, names) = (crate::jetstream(&self.config).await, self.config.names()?);
+        let Ok(jetstream) = jetstream else { return Ok(false) };
+        for stream in [names.event_stream(), names.command_stream()] {
+            let Ok(stream) = jetstream.get_stream(stream).await else { return Ok(false) };
+            let cluster = stream.cached_info().cluster.as_ref();
+            let others = cluster.map(|cluster| cluster.replicas.as_slice()).unwrap_or_default();
+            let current = others.iter().filter(|it| it.current && !it.offline).count();
+            if current != self.peers.len() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Lets JetStream store so many bytes from now on, or any number. A server that runs is told to
@@ -482,9 +567,18 @@ fn taken(event: &Recorded) -> Option<u32> {
     taken.owner.rsplit(':').nth(1)?.parse().ok()
 }
 
-fn nats_options() -> NatsOptions {
+/// The options of one of the servers that find each other by these ports; of the only one if there
+/// are none.
+fn nats_options(routes: &[u16], index: usize) -> NatsOptions {
     let auth = NatsAuth::User(Credential::new("echolog", "test"));
-    NatsOptions { auth, ..NatsOptions::default() }
+    let Some(own) = routes.get(index) else {
+        return NatsOptions { auth, ..NatsOptions::default() };
+    };
+    let all: Vec<String> = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+    let all = all.join(", ");
+    let config =
+        format!("cluster {{ name: test, listen: \"127.0.0.1:{own}\", routes: [{all}] }}\n");
+    NatsOptions { auth, sync: false, config, ..NatsOptions::default() }
 }
 
 fn postgres_options() -> PostgresOptions {
