@@ -360,7 +360,7 @@ impl EventLog {
     /// # Errors
     /// What the broker says.
     pub async fn read_from(&self, seq: u64) -> Result<LogReader, BusError> {
-        LogReader::open(self.clone(), from(seq), seq.max(1), recorded).await
+        LogReader::open(self.clone(), from(seq), Some(seq.max(1)), recorded).await
     }
 
     /// The same, with messages as they are stored.
@@ -369,7 +369,7 @@ impl EventLog {
     /// What the broker says.
     pub async fn read_stored(&self, seq: u64) -> Result<LogReader<Stored>, BusError> {
         let stored = |message: &_, seq, stored| Some(Stored::new(message, seq, stored));
-        LogReader::open(self.clone(), from(seq), seq.max(1), stored).await
+        LogReader::open(self.clone(), from(seq), Some(seq.max(1)), stored).await
     }
 
     /// Reads the log in order from what the broker stored at this time on.
@@ -378,7 +378,7 @@ impl EventLog {
     /// What the broker says.
     pub async fn read_since(&self, time: Time) -> Result<LogReader, BusError> {
         let from = DeliverPolicy::ByStartTime { start_time: time };
-        LogReader::open(self.clone(), from, 1, recorded).await
+        LogReader::open(self.clone(), from, None, recorded).await
     }
 }
 
@@ -461,17 +461,22 @@ impl<T> LogReader<T> {
     async fn open(
         log: EventLog,
         from: DeliverPolicy,
-        next: u64,
+        next: Option<u64>,
         read: Read<T>,
     ) -> Result<Self, BusError> {
         let mut disconnects = log.bus.disconnects();
         disconnects.mark_unchanged();
-        let messages = Self::messages(&log, from).await?;
+        let (messages, first) = Self::messages(&log, from).await?;
+        let next = next.unwrap_or(first);
         let beginning = Beginning::default();
         Ok(Self { read, log, next, messages, disconnects, pending: 0, beginning, broken: false })
     }
 
-    async fn messages(log: &EventLog, from: DeliverPolicy) -> Result<pull::Ordered, BusError> {
+    /// The messages, and the sequence that they begin with.
+    async fn messages(
+        log: &EventLog,
+        from: DeliverPolicy,
+    ) -> Result<(pull::Ordered, u64), BusError> {
         let stream = log
             .bus
             .jetstream
@@ -480,7 +485,8 @@ impl<T> LogReader<T> {
             .map_err(BusError::request)?;
         let config = pull::OrderedConfig { deliver_policy: from, ..pull::OrderedConfig::default() };
         let consumer = stream.create_consumer(config).await.map_err(BusError::request)?;
-        consumer.messages().await.map_err(BusError::request)
+        let first = consumer.cached_info().delivered.stream_sequence + 1;
+        Ok((consumer.messages().await.map_err(BusError::request)?, first))
     }
 
     /// The next events, at least one, as many as are there, about `limit` at most: a group comes
@@ -552,7 +558,7 @@ impl<T> LogReader<T> {
         self.disconnects.mark_unchanged();
         self.next = self.beginning.first().unwrap_or(self.next);
         self.beginning.clear();
-        self.messages = Self::messages(&self.log, from(self.next)).await?;
+        (self.messages, _) = Self::messages(&self.log, from(self.next)).await?;
         self.pending = 0;
         self.broken = false;
         Ok(())

@@ -302,14 +302,26 @@ impl Tenant {
 ///
 /// # Errors
 /// It does not hold within 20 seconds, or cannot be told.
-pub async fn eventually<F, T>(what: &str, mut condition: F) -> anyhow::Result<()>
+pub async fn eventually<F, T>(what: &str, condition: F) -> anyhow::Result<()>
 where
     F: FnMut() -> T,
     T: Future<Output = anyhow::Result<bool>>,
 {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    within(Duration::from_secs(20), what, condition).await
+}
+
+/// Waits until a condition holds.
+///
+/// # Errors
+/// It does not hold in time, or cannot be told.
+pub async fn within<F, T>(time: Duration, what: &str, mut condition: F) -> anyhow::Result<()>
+where
+    F: FnMut() -> T,
+    T: Future<Output = anyhow::Result<bool>>,
+{
+    let deadline = tokio::time::Instant::now() + time;
     while !condition().await? {
-        anyhow::ensure!(tokio::time::Instant::now() < deadline, "not within 20 s: {what}");
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "not within {time:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())

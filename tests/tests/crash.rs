@@ -12,6 +12,7 @@ mod poison;
 mod proof;
 mod queue;
 mod random;
+mod rebuild;
 mod stop;
 mod three;
 mod upgrade;

@@ -110,7 +110,7 @@ impl Recent {
 
     /// Takes in what came before this began.
     pub(super) fn learn(&mut self, before: Self) {
-        let begun = self.begun;
+        let (begun, before_begun) = (self.begun, before.begun);
         for (kind, mut before) in
             [(&mut self.commands, before.commands), (&mut self.messages, before.messages)]
         {
@@ -122,6 +122,7 @@ impl Recent {
                 kind.ages = before.ages;
             }
         }
+        self.begun = self.begun.or(before_begun);
     }
 
     /// What came into the log in the minutes before `until`, a sequence.
@@ -192,5 +193,38 @@ mod tests {
         for second in 0..1_000_u64 {
             assert!(at(second.cast_signed()) <= since || kept(second), "{second}");
         }
+    }
+
+    /// A UUIDv7 of that time.
+    fn made(seconds: u64, last: u8) -> Uuid {
+        let random = [last; 10];
+        uuid::Builder::from_unix_timestamp_millis(seconds * 1_000, &random).into_uuid()
+    }
+
+    #[test]
+    fn what_was_before_is_learned() {
+        let (mut recent, mut before) = (Recent::default(), Recent::default());
+        let (known, unknown) = (made(1_000, 1), made(1_000, 2));
+        recent.begin(at(990));
+        assert!(!recent.is_new_command(unknown, unknown), "it may be older than that");
+        before.begin(at(700));
+        before.note_command(known, at(980));
+        recent.learn(before);
+        assert!(recent.is_new_command(unknown, unknown));
+        assert!(!recent.is_new_command(known, known));
+    }
+
+    #[test]
+    fn what_does_not_join_is_not_learned() {
+        let (mut recent, mut before) = (Recent::default(), Recent::default());
+        recent.begin(at(0));
+        for second in 0..600 {
+            recent.note_command(made(second, 1), at(second.cast_signed()));
+        }
+        recent.trim(at(600));
+        before.begin(at(-300));
+        recent.learn(before);
+        let id = made(200, 2);
+        assert!(!recent.is_new_command(id, id), "what came in between is dropped");
     }
 }

@@ -436,13 +436,22 @@ impl Cluster {
     /// # Errors
     /// It does not run.
     pub async fn echolog(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        Ok(self.command(arguments)?.output().await?)
+    }
+
+    /// An `echolog` that is about to run. It ends when it is dropped.
+    ///
+    /// # Errors
+    /// There is no database or no key.
+    pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(&self.build);
         command
             .args(arguments)
             .env("NATS_URL", &self.config.nats_url)
             .env("DATABASE_URL", self.config.database_url()?)
-            .env("ECHOLOG_MASTER_KEY", self.config.master_key.as_deref().context("a key")?);
-        Ok(command.output().await?)
+            .env("ECHOLOG_MASTER_KEY", self.config.master_key.as_deref().context("a key")?)
+            .kill_on_drop(true);
+        Ok(command)
     }
 
     /// Makes sure that no worker has ended by itself: they are to live through the death of

@@ -1,9 +1,10 @@
 //! Three nats-servers keep the log together.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use echolog_tests::cluster::{Cluster, Role};
-use echolog_tests::{eventually, run};
+use echolog_tests::{run, within};
 
 use super::chance::seed;
 use super::load::Load;
@@ -12,10 +13,14 @@ use super::proof;
 /// How many events have to come into the log while a server is dead.
 const MEANWHILE: u64 = 100;
 
+/// How long that may take: an election, requests that nobody answers meanwhile, and partitions that
+/// are taken over one by one.
+const PATIENCE: Duration = Duration::from_secs(55);
+
 /// Waits until so many events have come into the log.
 async fn goes_on(cluster: &Cluster) -> anyhow::Result<()> {
     let (log, goal) = (cluster.log()?, Cell::new(None));
-    eventually("the log grows", || async {
+    within(PATIENCE, "the log grows", || async {
         // While the servers choose a new leader nobody answers.
         let Ok(head) = log.head().await else { return Ok(false) };
         let until = goal.get().unwrap_or(head + MEANWHILE);
@@ -33,7 +38,7 @@ fn each_of_three_servers_dies_and_comes_back() {
         let client = cluster.client().await?;
         let load = Load::start(&client, 6, seed()).await?;
         for index in 0..3 {
-            eventually("every server has everything", || cluster.is_whole()).await?;
+            within(PATIENCE, "every server has everything", || cluster.is_whole()).await?;
             cluster.without_nats(index, goes_on).await?;
         }
         let done = load.stop().await?;
