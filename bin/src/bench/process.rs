@@ -78,12 +78,18 @@ pub(super) fn cpu(pid: u32) -> anyhow::Result<Duration> {
 
 /// Processor time that a process and its children have used, those that have ended included.
 pub(super) fn cpu_of_family(pid: u32) -> anyhow::Result<Duration> {
-    let parent = Stat::read(pid)?;
-    let pids = fs::read_dir("/proc").context("/proc")?.flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // One that ends while we look is counted by its parent the next time.
-    let children = pids.filter_map(|pid| Stat::read(pid).ok()).filter(|stat| stat.parent == pid);
-    Ok(children.fold(parent.own + parent.children, |sum, child| sum + child.own))
+    loop {
+        let parent = Stat::read(pid)?;
+        let pids = fs::read_dir("/proc").context("/proc")?.flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let all = pids.filter_map(|pid| Stat::read(pid).ok());
+        let children = all.filter(|stat| stat.parent == pid).map(|stat| stat.own);
+        let living: Duration = children.sum();
+        // One that was buried while we looked is in neither number.
+        if Stat::read(pid)?.children == parent.children {
+            return Ok(parent.own + parent.children + living);
+        }
+    }
 }
 
 /// The most memory that a process ever had, in MiB.
