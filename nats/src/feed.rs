@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_nats::Subscriber;
 use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use echolog_events::{CommandPosition, Partition};
@@ -139,18 +140,18 @@ impl Feed {
         if !self.stand_by().await? {
             return Ok(End::Closed);
         }
-        if self.events.send(FeedEvent::Pinned(self.partition)).await.is_err() {
-            return Ok(End::Closed);
-        }
-        let mut order = self.orders.recv().await;
+        let told = self.events.send(FeedEvent::Pinned(self.partition)).await;
+        let mut order = if told.is_ok() { self.orders.recv().await } else { None };
         loop {
             order = match order {
-                None => return Ok(End::Closed),
+                // Pinned while the process was about to end.
+                None => {
+                    self.give_back().await?;
+                    return Ok(End::Closed);
+                }
                 Some(Order::StandBy) => return Ok(End::Lost),
                 Some(Order::Release) => {
-                    self.release().await?;
-                    // The next command pins whoever waits for the partition; this is one.
-                    self.bus.publish(self.names.wake(self.partition), Bytes::new()).await?;
+                    self.give_back().await?;
                     return Ok(End::Lost);
                 }
                 Some(Order::Start(start)) => match self.run(start).await? {
@@ -170,7 +171,10 @@ impl Feed {
             loop {
                 let message = tokio::select! {
                     message = inbox.subscriber.next() => message,
-                    () = self.events.closed() => return Ok(false),
+                    () = self.events.closed() => {
+                        self.leave(inbox).await?;
+                        return Ok(false);
+                    }
                 };
                 let Some(message) = message else { return Ok(false) };
                 if message.reply.as_deref().and_then(Place::parse).is_some() {
@@ -180,13 +184,46 @@ impl Feed {
                 match message.status.map(|status| status.as_u16()) {
                     None => continue,
                     Some(404 | 408 | 409 | 423) => {}
-                    // A restart of the broker: it keeps nothing of a consumer.
-                    Some(503) => Provision::owner(&self.bus, &self.names, self.partition).await?,
+                    Some(503) => self.await_consumer().await?,
                     Some(_) => tokio::time::sleep(PAUSE).await,
                 }
                 break;
             }
         }
+    }
+
+    /// Waits no longer; what may be on its way pins a process that is about to end.
+    async fn leave(&self, mut inbox: Inbox) -> Result<(), BusError> {
+        inbox.subscriber.drain().await.map_err(BusError::request)?;
+        while let Some(message) = inbox.subscriber.next().await {
+            if message.reply.as_deref().and_then(Place::parse).is_some() {
+                self.give_back().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the partition back, so that another process is pinned at once.
+    async fn give_back(&self) -> Result<(), BusError> {
+        self.release().await?;
+        // The next command pins whoever waits for the partition; this is one.
+        self.bus.publish(self.names.wake(self.partition), Bytes::new()).await
+    }
+
+    /// Nobody answers for the consumer. One server keeps nothing of it when it is restarted; several
+    /// may be choosing a leader for it.
+    async fn await_consumer(&self) -> Result<(), BusError> {
+        let stream = self.names.command_stream();
+        let stream =
+            self.bus.jetstream.get_stream_no_info(stream).await.map_err(BusError::request)?;
+        match stream.consumer_info(Names::consumer(self.partition)).await {
+            Ok(_) => tokio::time::sleep(PAUSE).await,
+            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => {
+                Provision::owner(&self.bus, &self.names, self.partition).await?;
+            }
+            Err(error) => return Err(BusError::request(error)),
+        }
+        Ok(())
     }
 
     /// Who is pinned. A delivery says so in a header too, but beside those that its sender made.

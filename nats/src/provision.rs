@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PriorityPolicy};
 use async_nats::jetstream::stream::{
-    self, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform,
+    self, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform,
 };
 use echolog_events::{PARTITIONS, Partition, Uuid};
 
@@ -81,17 +82,17 @@ impl Provision {
     /// # Errors
     /// What the broker says.
     pub async fn owner(bus: &Bus, names: &Names, partition: Partition) -> Result<(), BusError> {
-        let stream = bus
-            .jetstream
-            .get_stream_no_info(names.command_stream())
-            .await
-            .map_err(BusError::request)?;
-        if stream.create_consumer(owner(partition)).await.is_ok() {
-            return Ok(());
+        let stream =
+            bus.jetstream.get_stream(names.command_stream()).await.map_err(BusError::request)?;
+        let owner = owner(partition, stream.cached_info().config.num_replicas);
+        match stream.create_consumer(owner.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if cannot_be_updated(&error.kind()) => {}
+            Err(error) => return Err(BusError::request(error)),
         }
         // It is of an earlier version, and nothing is lost with it.
         stream.delete_consumer(&Names::consumer(partition)).await.map_err(BusError::request)?;
-        stream.create_consumer(owner(partition)).await.map_err(BusError::request)?;
+        stream.create_consumer(owner).await.map_err(BusError::request)?;
         Ok(())
     }
 
@@ -166,16 +167,25 @@ fn commands(names: &Names, options: &ProvisionOptions) -> stream::Config {
     }
 }
 
-/// The consumer of a partition. It keeps nothing and acknowledges nothing: how far the commands were handled stands
-/// in the log beside the events themselves, where no stalled process can move it.
-fn owner(partition: Partition) -> consumer::pull::Config {
+/// Whether the broker says that what exists differs in what it cannot change.
+fn cannot_be_updated(error: &ConsumerErrorKind) -> bool {
+    matches!(error, ConsumerErrorKind::JetStream(error)
+        if error.error_code() == ErrorCode::CONSUMER_CREATE)
+}
+
+/// The consumer of a partition. It keeps nothing and acknowledges nothing: how far the commands
+/// were handled stands in the log beside the events themselves, where no stalled process can move
+/// it.
+fn owner(partition: Partition, replicas: usize) -> consumer::pull::Config {
     consumer::pull::Config {
         durable_name: Some(Names::consumer(partition)),
         filter_subject: format!("{STORED_COMMANDS}.{}.>", partition.number()),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::None,
-        // In a file it would be written, and synced, a dozen times a second.
-        memory_storage: true,
+        // In a file of one server it would be written, and synced, a dozen times a second; it is
+        // made anew after a restart. Several servers choose their leader by what they have stored:
+        // one that comes back with nothing makes none with those that are left when another goes.
+        memory_storage: replicas == 1,
         priority_policy: PriorityPolicy::PinnedClient,
         priority_groups: vec![OWNERS.to_owned()],
         priority_timeout: PIN_TIMEOUT,

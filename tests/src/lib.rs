@@ -24,7 +24,7 @@ use echolog_events::Uuid;
 use echolog_nats::{Bus, EventLog, ProvisionOptions};
 use echolog_projectors::db::Database;
 use serde_json::{Value, json};
-use tokio::io::AsyncBufReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -296,6 +296,21 @@ impl Tenant {
         anyhow::ensure!(rows.len() == 1, "{} rows: {sql}", rows.len());
         rows.remove(0).into_iter().next().context("a row has a column")
     }
+}
+
+/// What a web server answers, from the status line on.
+///
+/// # Errors
+/// It does not answer.
+pub async fn http_get(url: &str) -> anyhow::Result<String> {
+    let rest = url.trim_start_matches("http://");
+    let (host, path) = rest.split_once('/').with_context(|| format!("{url} has no path"))?;
+    let mut stream = tokio::net::TcpStream::connect(host).await?;
+    let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 /// Waits until a condition holds.

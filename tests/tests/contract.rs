@@ -9,7 +9,7 @@ use echolog::clock;
 use echolog::roles::Roles;
 use echolog_commands::{ContentType, ErrorCode, Outcome, Status};
 use echolog_nats::HeaderMap;
-use echolog_tests::{Tenant, eventually, run};
+use echolog_tests::{Tenant, eventually, http_get, run};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -331,9 +331,9 @@ fn metrics_health_and_readiness() {
         .await?;
         let base = t.metrics_url().trim_end_matches("/metrics").to_owned();
         for path in ["/health", "/ready"] {
-            assert!(get(&format!("{base}{path}")).await?.starts_with("HTTP/1.1 200"));
+            assert!(http_get(&format!("{base}{path}")).await?.contains(" 200 OK"));
         }
-        let metrics = get(&t.metrics_url()).await?;
+        let metrics = http_get(&t.metrics_url()).await?;
         for expected in [
             r#"echolog_commands_total{code="",command="register_user",domain="auth",status="accepted"} 1"#,
             r#"echolog_commands_total{code="already_exists",command="register_user",domain="auth",status="rejected"} 1"#,
@@ -370,21 +370,6 @@ fn metrics_health_and_readiness() {
         }
         Ok(())
     });
-}
-
-pub(crate) async fn get(url: &str) -> anyhow::Result<String> {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let rest = url.trim_start_matches("http://");
-    let (host, path) = rest.split_once('/').ok_or_else(|| anyhow::anyhow!("{url}"))?;
-    let mut stream = tokio::net::TcpStream::connect(host).await?;
-    stream
-        .write_all(
-            format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes(),
-        )
-        .await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
 }
 
 #[test]

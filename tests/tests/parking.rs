@@ -58,7 +58,7 @@ async fn metered(t: &Tenant, keys: u32, events: u32) -> anyhow::Result<()> {
         format!("echolog_parked_events{{projection=\"messages\"}} {events}\n"),
     ];
     eventually(&format!("{keys} keys, {events} events"), || async {
-        let metrics = crate::contract::get(&t.metrics_url()).await?;
+        let metrics = echolog_tests::http_get(&t.metrics_url()).await?;
         Ok(shown.iter().all(|line| metrics.contains(line)))
     })
     .await

@@ -24,7 +24,7 @@ use super::recent::Recent;
 use super::rejected::Rejected;
 use super::states::States;
 use super::tail::Tail;
-use super::{Handler, HandlerError, positions, presence, projected, stopped};
+use super::{Handler, HandlerError, front, positions, presence, projected, stopped};
 use crate::clock;
 use crate::retry::Retry;
 
@@ -35,7 +35,7 @@ const TICK: usize = 512;
 const TAIL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long giving the partitions back may take.
-const HAND_OVER: Duration = Duration::from_secs(1);
+const HAND_OVER: Duration = Duration::from_secs(3);
 
 /// After how many owners that got nowhere the next one handles commands one by one.
 const UNLUCKY: u32 = 3;
@@ -114,10 +114,17 @@ impl Engine {
             .collect();
         let forward = input.clone();
         tokio::spawn(async move {
-            while let Some(event) = feed_events.recv().await {
-                if forward.send(Input::Feed(event)).await.is_err() {
-                    return;
+            let pass_on = async {
+                while let Some(event) = feed_events.recv().await {
+                    if forward.send(Input::Feed(event)).await.is_err() {
+                        return;
+                    }
                 }
+            };
+            // Once the loop has ended, so does each feed.
+            tokio::select! {
+                () = pass_on => {}
+                () = forward.closed() => {}
             }
         });
         let mut tasks = JoinSet::new();
@@ -230,11 +237,21 @@ impl Engine {
                         // By the clock that ids are measured with everywhere.
                         let now = self.tail.window.broker_time().unwrap_or_else(clock::now);
                         admissions.extend(admit::from_request(partition, incoming, now));
+                    } else {
+                        self.decline(incoming).await;
                     }
                 }
             }
         }
         self.tick(admissions).await;
+    }
+
+    /// A request that came for a former owner: whoever handed it over need not wait to hear so.
+    async fn decline(&self, incoming: Incoming) {
+        if let Some(reply) = incoming.reply {
+            // If it does not arrive, the time-out tells the same.
+            let _ = self.handler.bus.publish(reply, front::DECLINED).await;
+        }
     }
 
     /// Handles one command after several owners came and went without getting anywhere: it may be

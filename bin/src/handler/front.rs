@@ -28,6 +28,9 @@ const OWNER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the owner is looked for.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// What a process answers that is no longer the owner. (No outcome is empty.)
+pub(super) const DECLINED: Bytes = Bytes::new();
+
 struct Front {
     handler: Handler,
     /// Hashing a password takes a core and 19 MiB: it must not take them from the decisions.
@@ -149,16 +152,17 @@ impl Front {
                 .request(own.clone(), headers.clone(), body.clone(), self.timeout(&headers))
                 .await
             {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) if answer != DECLINED => return Ok(answer),
+                Ok(_) => tracing::debug!(%partition, "the owner has just changed"),
                 Err(error) => {
                     tracing::debug!(%partition, %error, "the owner does not answer");
                     let wake = bus.publish(names.wake(partition), Bytes::new()).await;
                     if let Err(error) = wake {
                         tracing::warn!(%error, "no owner could be woken");
                     }
-                    retry.pause().await;
                 }
             }
+            retry.pause().await;
         }
         Err(Rejection::unavailable("Nobody decides about this now; retry with the same id."))
     }

@@ -26,6 +26,7 @@ use echolog_nats::{Bus, EventLog};
 use echolog_projectors::db::Database;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -297,23 +298,24 @@ impl Cluster {
         Ok(done)
     }
 
-    /// Whether each of several nats-servers has all that one of them has.
+    /// The last sequence of a stream that each of several nats-servers has on its own disk.
     ///
     /// # Errors
-    /// A tenant with a bad name.
-    pub async fn is_whole(&self) -> anyhow::Result<bool> {
-        let (jetstream, names) = (crate::jetstream(&self.config).await, self.config.names()?);
-        let Ok(jetstream) = jetstream else { return Ok(false) };
-        for stream in [names.event_stream(), names.command_stream()] {
-            let Ok(stream) = jetstream.get_stream(stream).await else { return Ok(false) };
-            let cluster = stream.cached_info().cluster.as_ref();
-            let others = cluster.map(|cluster| cluster.replicas.as_slice()).unwrap_or_default();
-            let current = others.iter().filter(|it| it.current && !it.offline).count();
-            if current != self.peers.len() {
-                return Ok(false);
-            }
+    /// One of them does not answer.
+    pub async fn last_sequences(&self, stream: &str) -> anyhow::Result<Vec<u64>> {
+        let mut all = Vec::new();
+        for nats in self.nats.iter().chain(self.peers.iter().flatten()) {
+            let url = nats.monitoring_url().context("it serves monitoring")?;
+            let answer = crate::http_get(&format!("{url}jsz?streams=true")).await?;
+            let (_, body) = answer.split_once("\r\n\r\n").context("a body")?;
+            let body: Value = serde_json::from_str(body)?;
+            let accounts = body["account_details"].as_array().into_iter().flatten();
+            let streams = accounts.filter_map(|it| it["stream_detail"].as_array()).flatten();
+            let found = streams.filter(|it| it["name"] == stream);
+            let last = found.filter_map(|it| it["state"]["last_seq"].as_u64()).max();
+            all.push(last.unwrap_or_default());
         }
-        Ok(true)
+        Ok(all)
     }
 
     /// Lets JetStream store so many bytes from now on, or any number. A server that runs is told to
@@ -587,7 +589,7 @@ fn nats_options(routes: &[u16], index: usize) -> NatsOptions {
     let all = all.join(", ");
     let config =
         format!("cluster {{ name: test, listen: \"127.0.0.1:{own}\", routes: [{all}] }}\n");
-    NatsOptions { auth, sync: false, config, ..NatsOptions::default() }
+    NatsOptions { auth, sync: false, monitoring: true, config, ..NatsOptions::default() }
 }
 
 fn postgres_options() -> PostgresOptions {

@@ -11,8 +11,6 @@ use echolog::supervise::Supervised;
 use futures::FutureExt as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
@@ -143,10 +141,7 @@ impl Worker {
         let log = self.log()?;
         let (_, address) = log.rsplit_once(" metrics=").context("where its metrics are")?;
         let address = address.split_whitespace().next().context("an address")?;
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
+        let answer = crate::http_get(&format!("{address}/metrics")).await?;
         let values = answer.lines().filter_map(|line| {
             let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
             rest.rsplit(' ').next()?.parse().ok()
