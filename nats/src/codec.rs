@@ -1,8 +1,29 @@
 //! Events as messages: CloudEvents 1.0 in binary mode.
 
+use std::borrow::Cow;
+
 use async_nats::HeaderMap;
 use chrono::{DateTime, SecondsFormat};
 use echolog_events::{Body, Event, EventSubject, Meta, Recorded, Time, Unreadable, Uuid, header};
+
+/// The headers of a message: each name once. (The client library would make a map, with a name and
+/// a value of its own for each.)
+#[derive(Debug)]
+pub struct Headers<'a>(Vec<(&'a str, Cow<'a, str>)>);
+
+impl<'a> Headers<'a> {
+    /// Takes apart what the client library has.
+    #[must_use]
+    pub fn of(headers: Option<&'a HeaderMap>) -> Self {
+        Self(headers.map(HeaderMap::pairs).unwrap_or_default())
+    }
+
+    /// The value of a header.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
+    }
+}
 
 /// The headers of an event that is about to be appended.
 #[must_use]
@@ -36,19 +57,13 @@ pub fn headers(tenant: &str, event: &Event, meta: &Meta) -> HeaderMap {
 #[must_use]
 pub fn recorded(
     subject: &str,
-    headers: Option<&HeaderMap>,
+    headers: &Headers<'_>,
     payload: &[u8],
     seq: u64,
     stored: Time,
 ) -> Option<Recorded> {
     let subject: EventSubject = subject.parse().ok()?;
-    // In one pass: the client library would make a name of its own for every look-up.
-    let headers: Vec<(&str, &str)> = headers
-        .into_iter()
-        .flat_map(HeaderMap::iter)
-        .filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str())))
-        .collect();
-    let get = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, it)| *it);
+    let get = |name| headers.get(name);
     let name = get(header::TYPE).unwrap_or_default();
     let body = match get(header::SCHEMA).and_then(|schema| schema.parse().ok()) {
         Some(schema) => placed(Event::decode(name, schema, payload), &subject),

@@ -5,7 +5,7 @@
 //! beginning stays: to be completed at the server's next start, or for ever without the rest, if
 //! something else comes behind it first. To readers such a beginning is not there.
 
-use async_nats::HeaderMap;
+use crate::codec::Headers;
 
 use crate::log::{BATCH_COMMIT, BATCH_ID};
 
@@ -19,16 +19,9 @@ pub(crate) struct Mark<'a> {
 
 impl<'a> Mark<'a> {
     /// `None`: it was appended by itself.
-    pub(crate) fn of(headers: Option<&'a HeaderMap>) -> Option<Self> {
-        let (mut group, mut ends) = (None, false);
-        for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
-            match name.as_ref() {
-                BATCH_ID => group = values.first().map(async_nats::HeaderValue::as_str),
-                BATCH_COMMIT => ends = true,
-                _ => {}
-            }
-        }
-        Some(Self { group: group?, ends })
+    pub(crate) fn of(headers: &'a Headers<'_>) -> Option<Self> {
+        let group = headers.get(BATCH_ID)?;
+        Some(Self { group, ends: headers.get(BATCH_COMMIT).is_some() })
     }
 }
 

@@ -20,9 +20,10 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::bus::REQUEST_TIMEOUT;
+use crate::codec::{self, Headers};
 use crate::group::{Beginning, Mark};
 use crate::provision::LOG_ID;
-use crate::{Bus, BusError, Names, Stored, codec};
+use crate::{Bus, BusError, Names, Stored};
 
 /// The most messages that the broker takes in one atomic batch.
 const MAX_BATCH: usize = 1000;
@@ -342,7 +343,7 @@ impl EventLog {
                 Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => break,
                 Err(error) => return Err(BusError::request(error)),
             };
-            match Mark::of(Some(&message.headers)) {
+            match Mark::of(&Headers::of(Some(&message.headers))) {
                 Some(mark) if of.as_deref().is_none_or(|of| of == mark.group) => {
                     if mark.ends {
                         return Ok(false);
@@ -368,7 +369,8 @@ impl EventLog {
     /// # Errors
     /// What the broker says.
     pub async fn read_stored(&self, seq: u64) -> Result<LogReader<Stored>, BusError> {
-        let stored = |message: &_, seq, stored| Some(Stored::new(message, seq, stored));
+        let stored =
+            |message: &_, _: &Headers<'_>, seq, stored| Some(Stored::new(message, seq, stored));
         LogReader::open(self.clone(), from(seq), Some(seq.max(1)), stored).await
     }
 
@@ -404,7 +406,13 @@ fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Record
     match answer {
         Ok(message) => {
             let StreamMessage { subject, headers, payload, sequence, .. } = &message;
-            Ok(codec::recorded(subject, Some(headers), payload, *sequence, message.time))
+            Ok(codec::recorded(
+                subject,
+                &Headers::of(Some(headers)),
+                payload,
+                *sequence,
+                message.time,
+            ))
         }
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(BusError::request(error)),
@@ -425,10 +433,15 @@ fn from(seq: u64) -> DeliverPolicy {
 }
 
 /// What is made of a message of the log, given its sequence and the broker's time.
-type Read<T> = fn(&jetstream::Message, u64, Time) -> Option<T>;
+type Read<T> = fn(&jetstream::Message, &Headers<'_>, u64, Time) -> Option<T>;
 
-fn recorded(message: &jetstream::Message, seq: u64, stored: Time) -> Option<Recorded> {
-    let (subject, headers) = (&message.subject, message.headers.as_ref());
+fn recorded(
+    message: &jetstream::Message,
+    headers: &Headers<'_>,
+    seq: u64,
+    stored: Time,
+) -> Option<Recorded> {
+    let subject = &message.subject;
     let event = codec::recorded(subject, headers, &message.payload, seq, stored);
     if event.is_none() {
         tracing::warn!(seq, %subject, "not an event subject");
@@ -547,8 +560,9 @@ impl<T> LogReader<T> {
             page.events.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
         }
         self.next = seq + 1;
-        if let Some(event) = (self.read)(message, seq, page.stored) {
-            let mark = Mark::of(message.headers.as_ref());
+        let headers = Headers::of(message.headers.as_ref());
+        if let Some(event) = (self.read)(message, &headers, seq, page.stored) {
+            let mark = Mark::of(&headers);
             self.beginning.take(mark, seq, event, &mut page.events);
         }
     }

@@ -12,7 +12,8 @@ use echolog_commands::{
 use echolog_events::{
     Body, CommandPosition, Event, EventSubject, EventType, Partition, Recorded, Stream, Time,
 };
-use echolog_nats::{CommandSubject, Delivery, IncomingHeaders, Place, codec};
+use echolog_nats::codec::{self, Headers};
+use echolog_nats::{CommandSubject, Delivery, IncomingHeaders, Place};
 
 /// A decoder by the name of its fuzz target and of the directory of its corpus.
 pub type Decoder = (&'static str, fn(&[u8]));
@@ -106,7 +107,7 @@ pub fn event(data: &[u8]) {
 pub fn event_message(data: &[u8]) {
     let Message { subject, headers, body } = Message::read(data);
     let read = |headers: &HeaderMap, body: &[u8]| {
-        codec::recorded(&subject, Some(headers), body, 7, Time::default())
+        codec::recorded(&subject, &Headers::of(Some(headers)), body, 7, Time::default())
     };
     // What is not ours, time in nanoseconds say, may be lost once, and never again.
     let write = |recorded: &Recorded| match &recorded.body {

@@ -333,10 +333,14 @@ impl Connection {
 
             // Echolog: the server passes on whatever a client has sent as headers, so nothing in
             // them may end the connection, let alone the task. What cannot be read is left out.
-            let header = String::from_utf8_lossy(&header);
-            let mut lines = header.lines().peekable();
-            let version_line_suffix = lines
-                .next()
+            let mut header = header.freeze();
+            let first = header
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(header.len(), |end| end + 1);
+            let first = header.split_to(first);
+            let version_line_suffix = str::from_utf8(&first)
+                .ok()
                 .and_then(|line| line.strip_prefix("NATS/1.0"))
                 .map_or("", str::trim);
 
@@ -350,27 +354,7 @@ impl Connection {
             } else {
                 None
             };
-
-            let mut headers = HeaderMap::new();
-            while let Some(line) = lines.next() {
-                let Some((name, value)) = line.split_once(':') else {
-                    continue;
-                };
-
-                // Read the header value, which might have been split into multiple lines
-                // `trim_start` and `trim_end` do the same job as doing `value.trim().to_owned()` at the end, but without a reallocation
-                let mut value = std::borrow::Cow::Borrowed(value.trim_start());
-                while let Some(v) = lines.next_if(|s| s.starts_with(char::is_whitespace)) {
-                    value.to_mut().push_str(v);
-                }
-
-                if let (Ok(name), Ok(value)) = (
-                    HeaderName::from_str(name),
-                    HeaderValue::from_str(value.trim_end()),
-                ) {
-                    headers.append(name, value);
-                }
-            }
+            let headers = HeaderMap::received(header);
 
             trace!(
                 subject = %subject,

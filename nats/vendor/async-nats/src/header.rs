@@ -20,7 +20,7 @@
 
 //! NATS [Message][crate::Message] headers, modeled loosely after the `http::header` crate.
 
-use std::{collections::HashMap, fmt, slice::Iter, str::FromStr};
+use std::{borrow::Cow, collections::HashMap, fmt, slice::Iter, str::{self, FromStr}, sync::OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,9 +44,109 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// # }
 /// ```
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct HeaderMap {
-    inner: HashMap<HeaderName, Vec<HeaderValue>>,
+    // Echolog: taken apart once somebody asks, which a reader of many messages need not do.
+    inner: OnceLock<Map>,
+    /// The lines as they came; UTF-8. Empty if these headers were made here.
+    lines: Bytes,
+}
+
+type Map = HashMap<HeaderName, Vec<HeaderValue>>;
+
+impl PartialEq for HeaderMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.map() == other.map()
+    }
+}
+
+impl Eq for HeaderMap {}
+
+impl fmt::Debug for HeaderMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderMap").field("inner", self.map()).finish()
+    }
+}
+
+impl From<Map> for HeaderMap {
+    fn from(map: Map) -> Self {
+        HeaderMap {
+            inner: map.into(),
+            lines: Bytes::new(),
+        }
+    }
+}
+
+impl HeaderMap {
+    /// Headers as they came, without the line of the version and the status. A server passes on
+    /// whatever a client has sent: what cannot be read is left out.
+    pub(crate) fn received(lines: Bytes) -> Self {
+        let lines = match str::from_utf8(&lines) {
+            Ok(_) => lines,
+            Err(_) => String::from_utf8_lossy(&lines).into_owned().into(),
+        };
+        HeaderMap {
+            inner: OnceLock::new(),
+            lines,
+        }
+    }
+
+    /// Each name with its first value. Costs less than a map where each is looked at anyway.
+    pub fn pairs(&self) -> Vec<(&str, Cow<'_, str>)> {
+        match self.inner.get() {
+            Some(map) => map
+                .iter()
+                .filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str().into())))
+                .collect(),
+            None => {
+                let mut pairs = Vec::with_capacity(16);
+                for (name, value) in self.received_lines() {
+                    if !pairs.iter().any(|(known, _)| *known == name) {
+                        pairs.push((name, value));
+                    }
+                }
+                pairs
+            }
+        }
+    }
+
+    fn received_lines(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let lines = str::from_utf8(&self.lines).unwrap_or_default();
+        let mut lines = lines.lines().peekable();
+        std::iter::from_fn(move || loop {
+            let Some((name, value)) = lines.next()?.split_once(':') else {
+                continue;
+            };
+            // The value might have been split into multiple lines.
+            let mut value = Cow::Borrowed(value.trim_start());
+            while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+                value.to_mut().push_str(more);
+            }
+            let value = match value {
+                Cow::Borrowed(value) => value.trim_end().into(),
+                Cow::Owned(value) => value.trim_end().to_owned().into(),
+            };
+            return Some((name, value));
+        })
+    }
+
+    fn map(&self) -> &Map {
+        self.inner.get_or_init(|| {
+            let mut map = Map::new();
+            for (name, value) in self.received_lines() {
+                if let (Ok(name), Ok(value)) = (name.parse(), value.parse()) {
+                    map.entry(name).or_default().push(value);
+                }
+            }
+            map
+        })
+    }
+
+    fn map_mut(&mut self) -> &mut Map {
+        self.map();
+        self.lines = Bytes::new();
+        self.inner.get_mut().expect("it was just taken apart")
+    }
 }
 
 /// Helper enum for backward-compatible deserialization using serde's untagged feature
@@ -72,8 +172,8 @@ impl<'de> Deserialize<'de> for HeaderMap {
         let helper = HeaderMapHelper::deserialize(deserializer)?;
 
         Ok(match helper {
-            HeaderMapHelper::Legacy { inner } => HeaderMap { inner },
-            HeaderMapHelper::Current(inner) => HeaderMap { inner },
+            HeaderMapHelper::Legacy { inner } => inner.into(),
+            HeaderMapHelper::Current(inner) => inner.into(),
         })
     }
 }
@@ -84,7 +184,7 @@ impl Serialize for HeaderMap {
         S: Serializer,
     {
         // Serialize as the new format (direct HashMap without "inner" wrapper)
-        self.inner.serialize(serializer)
+        self.map().serialize(serializer)
     }
 }
 
@@ -100,7 +200,7 @@ impl FromIterator<(HeaderName, HeaderValue)> for HeaderMap {
 
 impl HeaderMap {
     pub fn iter(&self) -> std::collections::hash_map::Iter<'_, HeaderName, Vec<HeaderValue>> {
-        self.inner.iter()
+        self.map().iter()
     }
 }
 
@@ -147,11 +247,11 @@ impl HeaderMap {
     /// assert!(!map.is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
-        self.inner.is_empty()
+        self.map().is_empty()
     }
 
     pub fn len(&self) -> usize {
-        self.inner.len()
+        self.map().len()
     }
 
     /// Serialized byte length of this header block (as [`HeaderMap::to_bytes`]
@@ -159,7 +259,7 @@ impl HeaderMap {
     pub(crate) fn wire_len(&self) -> usize {
         // Mirrors `to_bytes`: "NATS/1.0\r\n" + each "<key>: <value>\r\n" + "\r\n".
         let mut len = b"NATS/1.0\r\n".len() + b"\r\n".len();
-        for (k, vs) in &self.inner {
+        for (k, vs) in self.map() {
             for v in vs.iter() {
                 len += k.as_str().len() + b": ".len() + v.inner.len() + b"\r\n".len();
             }
@@ -180,7 +280,7 @@ impl HeaderMap {
     /// headers.insert("Key", "Value");
     /// ```
     pub fn insert<K: IntoHeaderName, V: IntoHeaderValue>(&mut self, name: K, value: V) {
-        self.inner
+        self.map_mut()
             .insert(name.into_header_name(), vec![value.into_header_value()]);
     }
 
@@ -197,7 +297,7 @@ impl HeaderMap {
     /// headers.append("Key", "Another");
     pub fn append<K: IntoHeaderName, V: IntoHeaderValue>(&mut self, name: K, value: V) {
         let key = name.into_header_name();
-        let v = self.inner.get_mut(&key);
+        let v = self.map_mut().get_mut(&key);
         match v {
             Some(v) => {
                 v.push(value.into_header_value());
@@ -220,7 +320,7 @@ impl HeaderMap {
     /// let values = headers.get("Key").unwrap();
     /// ```
     pub fn get<K: IntoHeaderName>(&self, key: K) -> Option<&HeaderValue> {
-        self.inner
+        self.map()
             .get(&key.into_header_name())
             .and_then(|x| x.first())
     }
@@ -237,7 +337,7 @@ impl HeaderMap {
     /// let values = headers.get_last("Key").unwrap();
     /// ```
     pub fn get_last<K: IntoHeaderName>(&self, key: K) -> Option<&HeaderValue> {
-        self.inner
+        self.map()
             .get(&key.into_header_name())
             .and_then(|x| x.last())
     }
@@ -258,7 +358,7 @@ impl HeaderMap {
     /// ```
     pub fn get_all<K: IntoHeaderName>(&self, key: K) -> GetAll<'_, HeaderValue> {
         let inner = self
-            .inner
+            .map()
             .get(&key.into_header_name())
             .map(|x| x.iter())
             .unwrap_or([].iter());
@@ -269,7 +369,7 @@ impl HeaderMap {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut buf = vec![];
         buf.extend_from_slice(b"NATS/1.0\r\n");
-        for (k, vs) in &self.inner {
+        for (k, vs) in self.map() {
             for v in vs.iter() {
                 buf.extend_from_slice(k.as_str().as_bytes());
                 buf.extend_from_slice(b": ");

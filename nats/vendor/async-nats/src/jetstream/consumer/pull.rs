@@ -1289,19 +1289,19 @@ impl futures_util::Stream for Stream {
                                 trace!("message received");
                                 // A published `Nats-Pin-Id` can precede the server's.
                                 #[cfg(feature = "server_2_11")]
-                                if let (Some(pin_id), Some(id)) = (
-                                    &self.pin_id,
-                                    message.headers.as_ref().and_then(|headers| {
+                                // Echolog: without a pin nobody looks at the headers here.
+                                if let Some(pin_id) = &self.pin_id {
+                                    if let Some(id) = message.headers.as_ref().and_then(|headers| {
                                         headers.get_last(crate::header::NATS_PIN_ID)
-                                    }),
-                                ) {
-                                    pin_id.send_if_modified(|pin_id| {
-                                        if pin_id.as_deref() == Some(id.as_str()) {
-                                            return false;
-                                        }
-                                        *pin_id = Some(id.as_str().to_owned());
-                                        true
-                                    });
+                                    }) {
+                                        pin_id.send_if_modified(|pin_id| {
+                                            if pin_id.as_deref() == Some(id.as_str()) {
+                                                return false;
+                                            }
+                                            *pin_id = Some(id.as_str().to_owned());
+                                            true
+                                        });
+                                    }
                                 }
                                 self.pending_messages = self.pending_messages.saturating_sub(1);
                                 self.pending_bytes =
