@@ -88,12 +88,29 @@ pub enum BusError {
         /// Without credentials.
         url: String,
     },
+    /// The log is another one than before.
+    #[error("the log was replaced by another one while this process ran")]
+    Replaced,
+    /// The log ends before something that was read from it.
+    #[error("the log ends at {last}, but {read} was read from it: it has lost its end")]
+    Shortened {
+        /// The last sequence that it has.
+        last: u64,
+        /// The last sequence that was read.
+        read: u64,
+    },
     /// A request failed.
     #[error("NATS: {0}")]
     Request(String),
 }
 
 impl BusError {
+    /// Whether the log is not what it was: whatever was made of it has to be made anew.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Replaced | Self::Shortened { .. })
+    }
+
     pub(crate) fn request(error: impl std::fmt::Display) -> Self {
         Self::Request(error.to_string())
     }

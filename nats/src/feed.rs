@@ -25,6 +25,9 @@ const PULL_EXPIRES: Duration = Duration::from_millis(1_500);
 /// How many commands one pull asks for.
 const PULL_BATCH: usize = 500;
 
+/// The statuses by which the broker ends a pull: nothing is there, its time is over, it cannot go on.
+const PULL_ENDS: [u16; 5] = [404, 408, 409, 423, 503];
+
 /// How long to wait before the broker is asked again after something went wrong.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -140,6 +143,8 @@ impl Feed {
         if !self.stand_by().await? {
             return Ok(End::Closed);
         }
+        // What was ordered before this pin was not meant for it.
+        while self.orders.try_recv().is_ok() {}
         let told = self.events.send(FeedEvent::Pinned(self.partition)).await;
         let mut order = if told.is_ok() { self.orders.recv().await } else { None };
         loop {
@@ -192,12 +197,15 @@ impl Feed {
         }
     }
 
-    /// Waits no longer; what may be on its way pins a process that is about to end.
+    /// Waits until the last pull has ended: what may still be on its way pins a process that is
+    /// about to end.
     async fn leave(&self, mut inbox: Inbox) -> Result<(), BusError> {
-        inbox.subscriber.drain().await.map_err(BusError::request)?;
         while let Some(message) = inbox.subscriber.next().await {
             if message.reply.as_deref().and_then(Place::parse).is_some() {
-                self.give_back().await?;
+                return self.give_back().await;
+            }
+            if message.status.is_some_and(|status| PULL_ENDS.contains(&status.as_u16())) {
+                break;
             }
         }
         Ok(())
@@ -280,7 +288,7 @@ impl Feed {
                 body: message.payload,
             };
             if self.events.send(FeedEvent::Delivered(delivery)).await.is_err() {
-                return Ok(RunEnd::Closed);
+                return Ok(RunEnd::Ordered(None));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::IntoFuture as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
@@ -455,6 +455,12 @@ pub struct LogReader<T = Recorded> {
     log: EventLog,
     next: u64,
     messages: pull::Ordered,
+    /// The identity of the log.
+    id: String,
+    /// The last sequence that was read; 0 for none.
+    read_to: u64,
+    /// Since when the log seems to end before that.
+    short_since: Option<Instant>,
     disconnects: watch::Receiver<u64>,
     /// How many more the broker had when it sent the last one.
     pending: u64,
@@ -479,10 +485,21 @@ impl<T> LogReader<T> {
     ) -> Result<Self, BusError> {
         let mut disconnects = log.bus.disconnects();
         disconnects.mark_unchanged();
+        let id = log.state().await?.id;
         let (messages, first) = Self::messages(&log, from).await?;
-        let next = next.unwrap_or(first);
-        let beginning = Beginning::default();
-        Ok(Self { read, log, next, messages, disconnects, pending: 0, beginning, broken: false })
+        Ok(Self {
+            read,
+            log,
+            next: next.unwrap_or(first),
+            messages,
+            id,
+            read_to: 0,
+            short_since: None,
+            disconnects,
+            pending: 0,
+            beginning: Beginning::default(),
+            broken: false,
+        })
     }
 
     /// The messages, and the sequence that they begin with.
@@ -506,7 +523,8 @@ impl<T> LogReader<T> {
     /// whole, once all of it is there. Waits for the first.
     ///
     /// # Errors
-    /// The log cannot be read now; the next call tries again from where this one was.
+    /// The log cannot be read now; the next call tries again from where this one was. An error that
+    /// [is final](BusError::is_final): it is not the log that it was.
     pub async fn next(&mut self, limit: usize) -> Result<Page<T>, BusError> {
         let mut page = Page { events: Vec::new(), stored: Time::default() };
         // What the broker has is on its way: a page costs about as much with few events as with many.
@@ -526,7 +544,8 @@ impl<T> LogReader<T> {
                 () = tokio::time::sleep(STALLED) => {
                     // Perhaps there is nothing to come; perhaps what sent it went with its server.
                     drop(chunks);
-                    if self.pending == 0 && self.log.head().await.is_ok_and(|it| it < self.next) {
+                    let idle = |head| (self.read_to..self.next).contains(&head);
+                    if self.pending == 0 && self.log.head().await.is_ok_and(idle) {
                         continue;
                     }
                     tracing::warn!(next = self.next, pending = self.pending, "the log stands still");
@@ -560,6 +579,7 @@ impl<T> LogReader<T> {
             page.events.reserve(limit.min(usize::try_from(info.pending).unwrap_or(limit)) + 1);
         }
         self.next = seq + 1;
+        self.read_to = seq;
         let headers = Headers::of(message.headers.as_ref());
         if let Some(event) = (self.read)(message, &headers, seq, page.stored) {
             let mark = Mark::of(&headers);
@@ -567,9 +587,26 @@ impl<T> LogReader<T> {
         }
     }
 
+    /// A log that was lost and restored, or has lost its end, goes on with other events under the
+    /// same sequences.
+    async fn check_same(&mut self) -> Result<(), BusError> {
+        let LogState { id, last_seq, .. } = self.log.state().await?;
+        if id != self.id {
+            return Err(BusError::Replaced);
+        }
+        if last_seq >= self.read_to {
+            self.short_since = None;
+            return Ok(());
+        }
+        let since = *self.short_since.get_or_insert_with(Instant::now);
+        let shortened = BusError::Shortened { last: last_seq, read: self.read_to };
+        Err(if since.elapsed() > SHORT { shortened } else { BusError::request(shortened) })
+    }
+
     async fn reopen(&mut self) -> Result<(), BusError> {
         tracing::debug!(from = self.next, "reading the log anew");
         self.disconnects.mark_unchanged();
+        self.check_same().await?;
         self.next = self.beginning.first().unwrap_or(self.next);
         self.beginning.clear();
         (self.messages, _) = Self::messages(&self.log, from(self.next)).await?;
@@ -578,6 +615,10 @@ impl<T> LogReader<T> {
         Ok(())
     }
 }
+
+/// How long a log may seem to end too early: of several servers, one that has just become the leader
+/// may not have everything yet.
+const SHORT: Duration = Duration::from_secs(10);
 
 fn uuid_text() -> String {
     // A batch id only has to be unique among the batches under way.

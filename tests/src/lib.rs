@@ -393,7 +393,11 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-async fn jetstream(config: &Config) -> anyhow::Result<async_nats::jetstream::Context> {
+/// JetStream, as the client library has it: for looks behind the scenes.
+///
+/// # Errors
+/// No connection.
+pub async fn jetstream(config: &Config) -> anyhow::Result<async_nats::jetstream::Context> {
     let credentials =
         async_nats::ConnectOptions::with_user_and_password("echolog".into(), "test".into());
     Ok(async_nats::jetstream::new(credentials.connect(&config.nats_url).await?))

@@ -1,10 +1,16 @@
 //! What does not go together is refused at the start, with the remedy.
 
+use std::time::Duration;
+
+use echolog::clock;
 use echolog::config::{Config, Durability};
 use echolog::connect::Connected;
 use echolog::handler::RateLimit;
+use echolog::retry::Retry;
 use echolog::roles::{Roles, Running};
 use echolog::supervise::{Binaries, Supervised};
+use echolog_events::Uuid;
+use echolog_nats::{Provision, ProvisionOptions};
 use echolog_tests::cluster::proxied;
 use echolog_tests::{Tenant, nats_version, older, run};
 use nix::sys::signal::Signal;
@@ -119,6 +125,61 @@ fn tables_ahead_of_their_log_are_left_alone() {
         let started = Running::start(&t.config, Roles::ALL, limit).await;
         let error = started.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("up to 1000, but the log ends at 0: its end was lost"), "{error}");
+        Ok(())
+    });
+}
+
+/// Takes the log away and makes an empty one.
+async fn replace_log(t: &Tenant, id: Uuid) -> anyhow::Result<()> {
+    let names = t.config.names()?;
+    t.jetstream().await?.delete_stream(names.event_stream()).await?;
+    Provision::tenant(&t.bus, &names, &ProvisionOptions::default(), id).await?;
+    Ok(())
+}
+
+#[test]
+fn nobody_goes_on_with_another_log() {
+    run(async {
+        let t = Tenant::without_workers().await?;
+        let limit = RateLimit { per_second: 0.0, burst: 0.0 };
+        let mut running = Vec::new();
+        for roles in [Roles::HANDLER, Roles::PROJECTOR] {
+            running.push(Running::start(&t.config, roles, limit).await?);
+        }
+        t.user("ada").await?;
+        replace_log(&t, clock::new_id()).await?;
+        for running in running {
+            let (_go_on, stop) = tokio::sync::watch::channel(false);
+            let ended = tokio::time::timeout(Duration::from_secs(30), running.until(stop)).await?;
+            let error = ended.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("log"), "{error}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_log_that_has_lost_its_end_is_noticed() {
+    run(async {
+        let mut t = Tenant::start().await?;
+        t.user("ada").await?;
+        t.stop_first().await?;
+        let log = t.log()?;
+        let id = log.state().await?.id.parse()?;
+        let mut reader = log.read_from(1).await?;
+        let read = reader.next(1000).await?.events.last().map_or(0, |event| event.seq);
+        replace_log(&t, id).await?;
+        let mut retry = Retry::default();
+        let error = loop {
+            match reader.next(1000).await {
+                Ok(page) => anyhow::bail!("{page:?} from an empty log"),
+                Err(error) if error.is_final() => break error,
+                Err(_) => retry.pause().await,
+            }
+        };
+        let expected =
+            format!("the log ends at 0, but {read} was read from it: it has lost its end");
+        assert_eq!(error.to_string(), expected);
         Ok(())
     });
 }

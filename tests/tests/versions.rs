@@ -6,7 +6,7 @@ use echolog::clock;
 use echolog::roles::Roles;
 use echolog_commands::{Command, CommandType, ContentType, ErrorCode, Status};
 use echolog_events::Stream;
-use echolog_tests::{Tenant, run};
+use echolog_tests::{Tenant, eventually, run};
 use serde_json::json;
 
 use crate::parking::{subject, write};
@@ -66,5 +66,42 @@ fn nobody_decides_on_what_a_newer_build_has_changed() {
         let outcome = t.client.send(&direct(bob)).await?;
         assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Unavailable));
         Ok(())
+    });
+}
+
+#[test]
+fn a_message_of_a_newer_build_is_looked_for_in_the_tables() {
+    run(async {
+        let mut t = Tenant::without_workers().await?;
+        // It has read the log from its beginning, so what it has not seen is new to it.
+        t.add(Roles::HANDLER).await?;
+        t.add(Roles::PROJECTOR).await?;
+        let ada = t.user("ada").await?;
+        let (here, there) = (t.group(&[ada]).await?, t.group(&[ada]).await?);
+        let known = t.say(here, ada, "Hello").await?;
+        t.stop_at(1).await?;
+
+        // As a projector of a newer build would leave it.
+        let message = clock::new_id();
+        let headers = [("ce-type", "messages.message_sent"), ("ce-schema", "999")];
+        let seq = write(&t, subject(&t, Stream::Message, here), &headers, Vec::new()).await?;
+        let sql = format!("UPDATE messages.messages SET id = '{message}' WHERE id = '{known}'");
+        t.database.execute(&sql).await?;
+        let sql = format!("UPDATE projection.checkpoints SET position = {seq}");
+        t.database.execute(&sql).await?;
+
+        let body = json!({
+            "message_id": clock::new_id(),
+            "content": "Hello",
+            "forward_from_message_id": message,
+            "forward_from_conversation_id": here,
+        });
+        let forward = Request::new(ada, "messages.send_message", there, body);
+        eventually("the handler knows what the tables have", || async {
+            let outcome = t.client.send(&forward).await?;
+            anyhow::ensure!(outcome.status != Status::Rejected, "{outcome:?}");
+            Ok(outcome.status == Status::Accepted)
+        })
+        .await
     });
 }

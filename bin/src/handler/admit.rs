@@ -17,6 +17,8 @@ const AHEAD: TimeDelta = TimeDelta::minutes(2);
 pub(super) enum Source {
     /// From the queue; its outcome is published.
     Queue {
+        /// The run that delivered it.
+        run: u64,
         /// Its place among the commands.
         position: CommandPosition,
         /// Whether it may have been handled before the broker lost the end of the queue.
@@ -91,9 +93,9 @@ pub(super) enum Admission {
 
 /// Reads a command from the queue.
 pub(super) fn from_queue(delivery: Delivery) -> Admission {
-    let Delivery { partition, position, again, subject, headers, body, .. } = delivery;
+    let Delivery { partition, run, position, again, subject, headers, body } = delivery;
     let received = Time::from_timestamp_nanos(position.nanoseconds);
-    let source = Source::Queue { position, again };
+    let source = Source::Queue { run, position, again };
     match CommandSubject::parse(&subject) {
         Some(subject) if !subject.is_wake() => {
             read(partition, &subject, &headers, &body, source, received)
@@ -121,7 +123,7 @@ pub(super) fn is_wake(delivery: &Delivery) -> bool {
 /// Answers a command that brought its handlers down, or seemed to; without a look at its body, which
 /// may be what did it.
 pub(super) fn passed_over(delivery: Delivery) -> Admission {
-    let Delivery { partition, position, again, subject, headers, .. } = delivery;
+    let Delivery { partition, run, position, again, subject, headers, .. } = delivery;
     let Some(subject) = CommandSubject::parse(&subject) else { return Admission::Wake };
     let received = Time::from_timestamp_nanos(position.nanoseconds);
     let command_type = CommandType::find(&subject.domain, &subject.command);
@@ -132,7 +134,7 @@ pub(super) fn passed_over(delivery: Delivery) -> Admission {
             command_id: command_id(&headers, received).ok(),
             content_type: ContentType::parse(headers.get(header::CONTENT_TYPE)).unwrap_or_default(),
         },
-        source: Source::Queue { position, again },
+        source: Source::Queue { run, position, again },
         command_type,
         received,
         rejection: Rejection::internal("This command could not be handled; it was passed over."),

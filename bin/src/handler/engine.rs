@@ -77,7 +77,7 @@ pub(super) struct Engine {
     positions: watch::Receiver<Option<Positions>>,
     handlers: watch::Receiver<usize>,
     feeds: JoinSet<()>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
     inputs: mpsc::Receiver<Input>,
     input: mpsc::Sender<Input>,
     pages: mpsc::Receiver<Page>,
@@ -101,6 +101,7 @@ impl Engine {
             let page: Page = page.ok_or(HandlerError::Stopped("log reader"))?;
             tail.read(page.events, page.stored, &mut [], |_| false);
             tail.trim(floor);
+            tail.window.trim(floor, page.stored);
         }
 
         let (input, inputs) = mpsc::channel(8 * TICK);
@@ -153,7 +154,7 @@ impl Engine {
             appended: 0,
             handlers,
             feeds,
-            _tasks: tasks,
+            tasks,
             inputs,
             input,
             pages,
@@ -195,8 +196,13 @@ impl Engine {
             }
         }
         self.hand_over().await;
-        let Self { ownership, inputs, mut feeds, handler, .. } = self;
-        drop((ownership, inputs));
+        let Self { ownership, mut inputs, mut feeds, handler, tasks, .. } = self;
+        while let Ok(input) = inputs.try_recv() {
+            if let Input::Request(_, incoming) = input {
+                decline(&handler, incoming).await;
+            }
+        }
+        drop((ownership, inputs, tasks));
         // Without orders a feed ends once it has given its partition back.
         let given_back = async { while feeds.join_next().await.is_some() {} };
         if tokio::time::timeout(HAND_OVER, given_back).await.is_err() {
@@ -238,20 +244,12 @@ impl Engine {
                         let now = self.tail.window.broker_time().unwrap_or_else(clock::now);
                         admissions.extend(admit::from_request(partition, incoming, now));
                     } else {
-                        self.decline(incoming).await;
+                        decline(&self.handler, incoming).await;
                     }
                 }
             }
         }
         self.tick(admissions).await;
-    }
-
-    /// A request that came for a former owner: whoever handed it over need not wait to hear so.
-    async fn decline(&self, incoming: Incoming) {
-        if let Some(reply) = incoming.reply {
-            // If it does not arrive, the time-out tells the same.
-            let _ = self.handler.bus.publish(reply, front::DECLINED).await;
-        }
     }
 
     /// Handles one command after several owners came and went without getting anywhere: it may be
@@ -521,6 +519,14 @@ impl Engine {
     }
 }
 
+/// A request that came for a former owner: whoever handed it over need not wait to hear so.
+async fn decline(handler: &Handler, incoming: Incoming) {
+    if let Some(reply) = incoming.reply {
+        // If it does not arrive, the time-out tells the same.
+        let _ = handler.bus.publish(reply, front::DECLINED).await;
+    }
+}
+
 /// An event that says how far the commands of a partition have been handled. It is the owner's next
 /// epoch, and so its own fence.
 pub(super) fn position_record(
@@ -569,29 +575,31 @@ async fn owners(
     Ok((owners, floor))
 }
 
-/// Reads the log for as long as anyone listens.
+/// Reads the log for as long as anyone listens, and as long as it is the same one.
 async fn follow_log(log: EventLog, from: u64, pages: mpsc::Sender<Page>) {
     let mut retry = Retry::default();
-    let mut next = from;
+    let mut reader = loop {
+        match log.read_from(from).await {
+            Ok(reader) => break reader,
+            Err(error) => tracing::warn!(%error, "the log cannot be read"),
+        }
+        retry.pause().await;
+    };
     loop {
-        let Ok(mut reader) = log.read_from(next).await else {
-            retry.pause().await;
-            continue;
-        };
-        loop {
-            match reader.next(1000).await {
-                Ok(page) => {
-                    retry.reset();
-                    next = page.events.last().map_or(next, |event| event.seq + 1);
-                    if pages.send(page).await.is_err() {
-                        return;
-                    }
+        match reader.next(1000).await {
+            Ok(page) => {
+                retry.reset();
+                if pages.send(page).await.is_err() {
+                    return;
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "the log cannot be read");
-                    retry.pause().await;
-                    break;
-                }
+            }
+            Err(error) if error.is_final() => {
+                tracing::error!(%error, "what this process knows is worth nothing");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the log cannot be read");
+                retry.pause().await;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
 use chrono::TimeDelta;
-use echolog_events::{Body, Event, MessagesEvent, Time, Uuid};
+use echolog_events::{Body, Event, MessagesEvent, Recorded, Stream, Time, Uuid};
 use echolog_nats::{BusError, EventLog};
 
 use crate::clock;
@@ -96,6 +96,18 @@ impl Recent {
         }
     }
 
+    /// Notes what an event of the log says about messages. One of a newer build may have made any:
+    /// then nothing that could be in it is surely new.
+    pub(super) fn read_message(&mut self, event: &Recorded, stored: Time) {
+        match &event.body {
+            Body::Known(known) => self.note_message(known, stored),
+            Body::Unreadable(_) if event.key.stream == Stream::Message => {
+                self.messages.since = self.messages.since.max(Some(stored));
+            }
+            Body::Unreadable(_) => {}
+        }
+    }
+
     /// Whether a command was surely never accepted.
     pub(super) fn is_new_command(&self, key: Uuid, id: Uuid) -> bool {
         self.commands.is_new(fold(key), clock::time_of(id))
@@ -142,9 +154,7 @@ impl Recent {
                 if let Some(command) = event.first_of_command() {
                     recent.note_command(command.key(), page.stored);
                 }
-                if let Body::Known(event) = &event.body {
-                    recent.note_message(event, page.stored);
-                }
+                recent.read_message(event, page.stored);
             }
             // For room only.
             recent.trim(since);

@@ -248,7 +248,7 @@ impl<'e> Tick<'e> {
     async fn decide(&mut self, queue: &mut VecDeque<Entry>) -> Group {
         let mut group = Group::default();
         while let Some(entry) = queue.pop_front() {
-            if !self.engine.ownership.owns(entry.admitted.partition) {
+            if self.is_stale(&entry.admitted) {
                 continue;
             }
             let alone = entry.attempts > 0;
@@ -270,6 +270,15 @@ impl<'e> Tick<'e> {
             }
         }
         group
+    }
+
+    /// Whether its partition was lost or taken over anew meanwhile: then what the queue delivered
+    /// before is delivered again, in order, and must not overtake what is.
+    fn is_stale(&self, admitted: &Admitted) -> bool {
+        self.engine.ownership.get(admitted.partition).is_none_or(|owned| match admitted.source {
+            Source::Queue { run, .. } => run != owned.run,
+            Source::Request { .. } => false,
+        })
     }
 
     async fn verdict(&mut self, admitted: &Admitted, group: &mut Group) -> Verdict {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use chrono::TimeDelta;
-use echolog_events::{Body, Event, Recorded, StreamKey, Time, Uuid};
+use echolog_events::{Event, Recorded, StreamKey, Time, Uuid};
 
 use super::recent::Recent;
 use crate::clock;
@@ -114,9 +114,7 @@ impl Window {
 
     fn read_event(&mut self, event: &Recorded, stored: Time, keys: &mut Vec<Uuid>) {
         let name = event.short_name().to_owned();
-        if let Body::Known(event) = &event.body {
-            self.recent.note_message(event, stored);
-        }
+        self.recent.read_message(event, stored);
         if let (Some(command), Some(digest)) = (event.first_of_command(), event.meta.digest) {
             let key = command.key();
             self.recent.note_command(key, stored);

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use echolog_events::Time;
-use echolog_nats::{EventLog, Page};
-use echolog_projectors::ProjectionError;
+use echolog_nats::{BusError, EventLog, Page};
 use echolog_projectors::store::Store;
 use tokio::sync::broadcast;
 
@@ -67,38 +66,39 @@ impl Hub {
         self.position.load(Ordering::Acquire)
     }
 
-    /// Reads for ever.
-    pub(super) async fn read(self, log: EventLog) -> Result<(), ProjectionError> {
+    /// Reads for as long as it is the same log.
+    pub(super) async fn read(self, log: EventLog) -> Result<(), BusError> {
         let mut retry = Retry::default();
         let mut patience = PATIENCE;
         tokio::time::sleep(START).await;
+        let mut reader = loop {
+            match log.read_from(self.position() + 1).await {
+                Ok(reader) => break reader,
+                Err(error) => tracing::warn!(%error, "the log cannot be read"),
+            }
+            retry.pause().await;
+        };
         loop {
-            let Ok(mut reader) = log.read_from(self.position() + 1).await else {
-                retry.pause().await;
-                continue;
-            };
-            loop {
-                self.wait(&mut patience).await;
-                let begun = tokio::time::Instant::now();
-                match reader.next(PAGE).await {
-                    Ok(page) => {
-                        retry.reset();
-                        let (count, last) = (page.events.len(), page.events.last());
-                        let last = last.map_or(self.position(), |event| event.seq);
-                        // First the position: who subscribes in between reads the page alone,
-                        // and once more is no harm; the other way round it would miss it.
-                        self.position.store(last, Ordering::Release);
-                        // Nobody listens: the projections are all still starting.
-                        let _ = self.pages.send(Arc::new(page));
-                        if count < PAGE {
-                            tokio::time::sleep_until(begun + pace(count)).await;
-                        }
+            self.wait(&mut patience).await;
+            let begun = tokio::time::Instant::now();
+            match reader.next(PAGE).await {
+                Ok(page) => {
+                    retry.reset();
+                    let (count, last) = (page.events.len(), page.events.last());
+                    let last = last.map_or(self.position(), |event| event.seq);
+                    // First the position: who subscribes in between reads the page alone, and once
+                    // more is no harm; the other way round it would miss it.
+                    self.position.store(last, Ordering::Release);
+                    // Nobody listens: the projections are all still starting.
+                    let _ = self.pages.send(Arc::new(page));
+                    if count < PAGE {
+                        tokio::time::sleep_until(begun + pace(count)).await;
                     }
-                    Err(error) => {
-                        tracing::warn!(%error, "the log cannot be read");
-                        retry.pause().await;
-                        break;
-                    }
+                }
+                Err(error) if error.is_final() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "the log cannot be read");
+                    retry.pause().await;
                 }
             }
         }

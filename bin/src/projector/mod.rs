@@ -42,18 +42,20 @@ impl Projector {
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(hub.clone().read(log.clone()));
+        let reads = hub.clone().read(log.clone());
+        tasks.spawn(async move { anyhow::Ok(reads.await?) });
         for projection in Projection::ALL {
             let worker =
                 Worker { projector: self.clone(), log: log.clone(), hub: hub.clone(), projection };
-            tasks.spawn(worker.run());
+            tasks.spawn(async move { Ok(worker.run().await?) });
         }
-        tasks.spawn(lag::watch(log, Store::new(&self.database), hub, self.metrics));
+        let watches = lag::watch(log, Store::new(&self.database), hub, self.metrics);
+        tasks.spawn(async move { Ok(watches.await?) });
         tokio::select! {
             // Rows and checkpoint are one transaction: there is nothing to finish.
             _ = stop.wait_for(|stop| *stop) => Ok(()),
             ended = tasks.join_next() => match ended {
-                Some(Ok(result)) => Ok(result?),
+                Some(Ok(result)) => result,
                 Some(Err(panic)) => Err(panic.into()),
                 None => Ok(()),
             },
