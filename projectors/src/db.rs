@@ -11,6 +11,10 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
+/// The roles of readers, which policies name, and what is granted to them.
+const ROLES: &str = include_str!("../../migrations/access/roles.sql");
+const GRANTS: &str = include_str!("../../migrations/access/grants.sql");
+
 /// The oldest PostgreSQL that will do: `MERGE`, and views that respect their reader's rights.
 const OLDEST: i32 = 15;
 
@@ -174,7 +178,9 @@ impl Database {
     pub async fn migrate(&self) -> Result<usize, DatabaseError> {
         let mut connection = self.session("echolog-migrate").await?;
         let pending = pending(&mut connection).await?;
+        sqlx::raw_sql(ROLES).execute(&mut connection).await?;
         MIGRATIONS.run(&mut connection).await?;
+        sqlx::raw_sql(GRANTS).execute(&mut connection).await?;
         connection.close().await?;
         Ok(pending)
     }

@@ -68,7 +68,7 @@ pub(super) async fn exchange(
 
     let mut again = Vec::new();
     for table in live.projection().tables() {
-        again.extend(structure::grants(connection, &live.schema(), table).await?);
+        again.extend(structure::access(connection, &live.schema(), table).await?);
     }
     again.extend(views::drop_dependent(connection, &live).await?);
     move_tables(connection, &live, last).await?;

@@ -46,11 +46,38 @@ const REST: &str =
     SELECT format('ALTER TABLE %I.%I OWNER TO %I', $3, $2, pg_get_userbyid(relowner))
     FROM pg_class WHERE oid = format('%I.%I', $1, $2)::regclass";
 
-const GRANTS: &str = "SELECT format('GRANT %s ON %I.%I TO %s%s', a.privilege_type, $1, $2,
+/// Who may read a table, and which rows and columns of it.
+const ACCESS: &str = "WITH t AS (
+        SELECT oid, relacl, relowner, relrowsecurity, relforcerowsecurity FROM pg_class
+        WHERE oid = format('%I.%I', $1, $2)::regclass
+    ), a AS (
+        SELECT x.*, '' AS columns FROM t, aclexplode(t.relacl) AS x
+        UNION ALL
+        SELECT x.*, format(' (%I)', c.attname) FROM t
+        JOIN pg_attribute AS c ON c.attrelid = t.oid AND NOT c.attisdropped, aclexplode(c.attacl) AS x
+    )
+    SELECT format('GRANT %s%s ON %I.%I TO %s%s', a.privilege_type, a.columns, $1, $2,
         CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
         CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-    FROM pg_class AS c, aclexplode(c.relacl) AS a
-    WHERE c.oid = format('%I.%I', $1, $2)::regclass AND a.grantee <> c.relowner";
+    FROM t, a WHERE a.grantee <> t.relowner
+    UNION ALL
+    SELECT format('ALTER TABLE %I.%I ENABLE ROW LEVEL SECURITY', $1, $2) FROM t WHERE relrowsecurity
+    UNION ALL
+    SELECT format('ALTER TABLE %I.%I FORCE ROW LEVEL SECURITY', $1, $2) FROM t
+    WHERE relforcerowsecurity
+    UNION ALL
+    SELECT unnest(ARRAY[
+        format('DROP POLICY IF EXISTS %I ON %I.%I', polname, $1, $2),
+        format('CREATE POLICY %I ON %I.%I AS %s FOR %s TO %s%s%s', polname, $1, $2,
+            CASE WHEN polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+            CASE polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+                WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+            (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r)) END,
+                ', ') FROM unnest(polroles) AS r),
+            ' USING (' || pg_get_expr(polqual, polrelid) || ')',
+            ' WITH CHECK (' || pg_get_expr(polwithcheck, polrelid) || ')')
+    ])
+    FROM t JOIN pg_policy ON polrelid = t.oid";
 
 const PARTITIONS: &str = "SELECT c.relname::text FROM pg_inherits AS i
     JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -97,13 +124,13 @@ pub(super) async fn missing(
     Ok(missing)
 }
 
-/// The statements that give a table the rights that it has now.
-pub(super) async fn grants(
+/// The statements that let those see a table, and what of it, who see it now.
+pub(super) async fn access(
     connection: &mut PgConnection,
     schema: &str,
     table: &str,
 ) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar(GRANTS).bind(schema).bind(table).fetch_all(connection).await
+    sqlx::query_scalar(ACCESS).bind(schema).bind(table).fetch_all(connection).await
 }
 
 /// A target's tables with their partitions.

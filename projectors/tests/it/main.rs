@@ -1,5 +1,6 @@
 //! Projections against a real PostgreSQL: given events, then rows.
 
+mod access;
 mod accounts;
 mod audit;
 mod batches;

@@ -25,6 +25,9 @@ fn log() -> Log {
 /// What tells a table from another one: names of columns, keys, indexes, comments, rights.
 const STRUCTURE: &str =
     "SELECT c.relname, c.relkind, c.reloptions, c.relacl, obj_description(c.oid),
+        c.relrowsecurity, array_agg(a.attname || a.attacl::text) FILTER (WHERE a.attacl IS NOT NULL),
+        (SELECT array_agg(p::text ORDER BY policyname) FROM pg_policies AS p
+            WHERE p.schemaname = n.nspname AND p.tablename = c.relname) AS policies,
         array_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull
             || coalesce(col_description(c.oid, a.attnum), '') ORDER BY a.attnum)
             FILTER (WHERE c.relkind NOT IN ('i', 'I')) AS columns,

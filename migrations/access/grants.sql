@@ -1,0 +1,30 @@
+-- What `echolog_reader` may read at all; which rows, row-level security says. Granted anew by each
+-- `echolog migrate` and after a restore. A table that is named nowhere here is nobody's but the
+-- owner's: that of the projections, whose rows hold what other tables keep back.
+GRANT USAGE ON SCHEMA auth, users, messages, audit, views, projection TO echolog_reader;
+
+-- Without `password_hash`.
+GRANT SELECT (
+    id, email, phone_number, username, password_changed_at, role, user_type, account_status,
+    email_verified, email_verified_at, phone_verified, phone_verified_at, two_factor_enabled,
+    failed_login_attempts, locked, locked_until, last_login_at, device_id, created_at, updated_at,
+    deleted_at
+) ON auth.users TO echolog_reader;
+
+GRANT SELECT ON
+    users.profiles, users.settings, users.blocked_users, users.activity_log,
+    messages.conversations, messages.members, messages.membership_periods, messages.messages,
+    messages.message_edits, messages.message_reactions, messages.threads, messages.cursor_moves,
+    messages.participant_history, messages.pinned_messages,
+    messages.conversation_participants, messages.message_receipts, messages.message_status,
+    messages.delivery_tracking, messages.reactions,
+    views.unread_counts,
+    audit.auth_events, audit.record_changes,
+    projection.checkpoints
+TO echolog_reader;
+
+GRANT EXECUTE ON FUNCTION auth.is_admin(), messages.my_conversation_ids(),
+    messages.is_conversation_participant(uuid), messages.is_conversation_admin(uuid),
+    users.is_blocked_by(uuid), messages.can_send_messages(uuid),
+    messages.can_delete_message(uuid, uuid), messages.can_delete_message(uuid)
+TO echolog_reader;

@@ -1,0 +1,297 @@
+//! Who sees which rows.
+
+use echolog_events::{
+    ConversationCreated, ConversationType, Event, MessagesEvent, ParticipantJoined, Role,
+};
+use echolog_projectors::{Projection, rebuild::Rebuild};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::support::{Log, Source, Tables, id};
+
+const ADA: u128 = 1;
+const BOB: u128 = 2;
+/// Left the group.
+const CAROL: u128 = 3;
+/// Ada blocks him; the two have a direct conversation.
+const DAVE: u128 = 4;
+/// Has nothing to do with anybody.
+const EVE: u128 = 5;
+const ADMIN: u128 = 6;
+
+const ACTORS: [Option<u128>; 7] =
+    [None, Some(ADA), Some(BOB), Some(CAROL), Some(DAVE), Some(EVE), Some(ADMIN)];
+
+const GROUP: u128 = 100;
+const DIRECT: u128 = 101;
+const CHANNEL: u128 = 102;
+
+const MEMBER: &str = "conversation_id IN (
+    SELECT conversation_id FROM messages.members WHERE user_id = $U AND is_active)";
+const OWN: &str = "user_id = $U";
+const MEMBER_OR_OWN: &str = "conversation_id IN (
+    SELECT conversation_id FROM messages.members WHERE user_id = $U AND is_active) OR user_id = $U";
+
+/// Every table and view that a reader can ask: the columns that are compared, and the rows that an
+/// actor other than an administrator sees.
+const MATRIX: &[(&str, &str, &str)] = &[
+    ("auth.users", "id", "id = $U"),
+    ("users.profiles", "*", "profile_visibility = 'public' AND $U IS NOT NULL OR user_id = $U"),
+    ("users.settings", "*", OWN),
+    ("users.blocked_users", "*", OWN),
+    ("users.activity_log", "*", OWN),
+    (
+        "messages.conversations",
+        "*",
+        "id IN (
+        SELECT conversation_id FROM messages.members WHERE user_id = $U AND is_active)",
+    ),
+    ("messages.members", "*", MEMBER_OR_OWN),
+    ("messages.membership_periods", "*", MEMBER_OR_OWN),
+    ("messages.cursor_moves", "*", MEMBER_OR_OWN),
+    ("messages.participant_history", "*", MEMBER_OR_OWN),
+    ("messages.messages", "*", MEMBER),
+    ("messages.message_edits", "*", MEMBER),
+    ("messages.message_reactions", "*", MEMBER),
+    ("messages.threads", "*", MEMBER),
+    ("messages.pinned_messages", "*", MEMBER),
+    ("audit.auth_events", "*", OWN),
+    ("audit.record_changes", "*", "false"),
+    ("messages.conversation_participants", "*", MEMBER),
+    ("messages.message_receipts", "*", MEMBER),
+    ("messages.message_status", "*", MEMBER),
+    (
+        "messages.delivery_tracking",
+        "*",
+        "message_id IN (SELECT m.id FROM messages.messages AS m
+        JOIN messages.members AS p USING (conversation_id)
+        WHERE p.user_id = $U AND p.is_active)",
+    ),
+    (
+        "messages.reactions",
+        "*",
+        "message_id IN (SELECT m.id FROM messages.messages AS m
+        JOIN messages.members AS p USING (conversation_id)
+        WHERE p.user_id = $U AND p.is_active)",
+    ),
+    ("projection.checkpoints", "*", "true"),
+];
+
+/// Of `views.unread_counts` only one's own row is complete.
+const OWN_ROW_ONLY: &str = "views.unread_counts";
+
+fn opens(log: &mut Log, conversation: u128, kind: ConversationType, members: &[(u128, Role)]) {
+    let owner = id(members[0].0);
+    let mut events = vec![MessagesEvent::ConversationCreated(ConversationCreated {
+        conversation_id: id(conversation),
+        conversation_type: kind,
+        title: None,
+        description: None,
+        avatar_url: None,
+        creator_user_id: owner,
+        is_public: false,
+        is_encrypted: false,
+        direct_key: None,
+    })];
+    events.extend(members.iter().map(|(user, role)| {
+        MessagesEvent::ParticipantJoined(ParticipantJoined {
+            conversation_id: id(conversation),
+            user_id: id(*user),
+            role: *role,
+            invited_by_user_id: None,
+        })
+    }));
+    let events = events.into_iter().map(|event| (event.stream(), Event::Messages(event)));
+    log.command(owner, events.collect());
+}
+
+async fn town() -> (Log, Tables) {
+    let mut log = Log::default();
+    for user in [ADA, BOB, CAROL, DAVE, EVE, ADMIN] {
+        log.register(id(user), &format!("user{user}"));
+    }
+    log.group(id(GROUP), &[ADA, BOB, CAROL].map(id));
+    opens(&mut log, DIRECT, ConversationType::Direct, &[(DAVE, Role::Member), (ADA, Role::Member)]);
+    let channel = [(ADA, Role::Owner), (BOB, Role::Moderator), (EVE, Role::Member)];
+    opens(&mut log, CHANNEL, ConversationType::Channel, &channel);
+    for (chat, sender) in [(GROUP, ADA), (GROUP, BOB), (DIRECT, DAVE), (CHANNEL, ADA)] {
+        let message = id(chat * 10 + sender);
+        log.send(id(chat), message, id(sender), "hello");
+        log.reply(id(chat), id(chat * 1000 + sender), id(sender), message);
+        log.edit(id(chat), message, id(sender), "good morning");
+        log.react(id(chat), message, id(sender), "👍");
+        log.pin(id(chat), message, id(sender));
+    }
+    log.read(id(GROUP), id(CAROL), id(GROUP * 10 + ADA));
+    log.deliver(id(GROUP), id(BOB), id(GROUP * 10 + ADA));
+    log.leave(id(GROUP), id(CAROL));
+    log.block(id(ADA), id(DAVE));
+    let tables = Tables::given(&log).await;
+    let admin = id(ADMIN);
+    tables.execute(&format!("UPDATE auth.users SET role = 'admin' WHERE id = '{admin}'")).await;
+    let eve = id(EVE);
+    let hides = "UPDATE users.profiles SET profile_visibility";
+    tables.execute(&format!("{hides} = 'private' WHERE user_id = '{eve}'")).await;
+    tables.execute(&format!("{hides} = 'friends' WHERE user_id = '{}'", id(DAVE))).await;
+    (log, tables)
+}
+
+fn literal(actor: Option<u128>) -> String {
+    actor.map_or("NULL::uuid".to_owned(), |actor| format!("'{}'::uuid", id(actor)))
+}
+
+/// What a reader gets who asks for this actor.
+async fn read(tables: &Tables, actor: Option<u128>, query: &str) -> sqlx::Result<Vec<String>> {
+    let mut connection = tables.database.pool().acquire().await?;
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql("SET LOCAL ROLE echolog_reader").execute(&mut *transaction).await?;
+    let user = actor.map(|actor| id(actor).to_string()).unwrap_or_default();
+    sqlx::query("SELECT set_config('app.current_user_id', $1, true)")
+        .bind(user)
+        .execute(&mut *transaction)
+        .await?;
+    let rows = texts(&mut transaction, query).await?;
+    transaction.rollback().await?;
+    Ok(rows)
+}
+
+async fn texts(connection: &mut PgConnection, query: &str) -> sqlx::Result<Vec<String>> {
+    let query = format!("SELECT (t.*)::text FROM ({query}) AS t ORDER BY 1");
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(connection).await
+}
+
+async fn everybody_sees_what_is_theirs(tables: &Tables) {
+    let mut owner = tables.database.pool().acquire().await.expect("a connection");
+    for (table, columns, rule) in MATRIX {
+        let mut most = 0;
+        for actor in ACTORS {
+            let rule =
+                if actor == Some(ADMIN) { "true" } else { &rule.replace("$U", &literal(actor)) };
+            let rule = format!("SELECT {columns} FROM {table} WHERE {rule}");
+            let expected = texts(&mut owner, &rule).await.expect("the rule holds");
+            let seen = read(tables, actor, &format!("SELECT {columns} FROM {table}")).await;
+            assert_eq!(seen.expect("it is granted"), expected, "{table} as {actor:?}");
+            most = most.max(expected.len());
+        }
+        assert!(most > 0 || *table == "users.settings", "{table} is empty: nothing was tested");
+    }
+    for actor in ACTORS.into_iter().flatten() {
+        let query = format!("SELECT * FROM {OWN_ROW_ONLY} WHERE user_id = '{}'", id(actor));
+        let expected = texts(&mut owner, &query).await.expect("it is a view");
+        assert_eq!(read(tables, Some(actor), &query).await.expect("it is granted"), expected);
+    }
+}
+
+#[tokio::test]
+async fn readers_see_what_is_theirs_before_and_after_a_rebuild() {
+    let (log, tables) = town().await;
+    everybody_sees_what_is_theirs(&tables).await;
+    let rebuild = Rebuild::new(&tables.database, Projection::Messages);
+    let mut source = Source(&log.events);
+    rebuild.create_shadow().await.expect("a copy");
+    rebuild.catch_up(&mut source, None, |_| {}).await.expect("caught up");
+    rebuild.swap(&mut source).await.expect("swapped");
+    everybody_sees_what_is_theirs(&tables).await;
+    rebuild.rollback(&mut source).await.expect("rolled back");
+    everybody_sees_what_is_theirs(&tables).await;
+}
+
+/// Everything that there is to read and is not kept from readers.
+const READABLE: &str = "SELECT c.oid::regclass::text FROM pg_class AS c
+    WHERE c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+        AND c.relnamespace::regnamespace::text
+            NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+        AND has_any_column_privilege('echolog_reader', c.oid, 'SELECT')";
+
+#[tokio::test]
+async fn nothing_is_open_by_mistake() {
+    let tables = Tables::new().await;
+    let mut named: Vec<&str> = MATRIX.iter().map(|(table, ..)| *table).collect();
+    named.push(OWN_ROW_ONLY);
+    let mut readable: Vec<String> = tables.rows(READABLE).await;
+    for name in &mut readable {
+        *name = name.trim_matches(['(', ')']).to_owned();
+    }
+    named.sort_unstable();
+    readable.sort_unstable();
+    assert_eq!(readable, named, "each has a row in the matrix");
+
+    let open = "SELECT c.oid::regclass FROM pg_class AS c
+        WHERE c.relnamespace::regnamespace::text IN
+                ('auth', 'users', 'messages', 'audit', 'views', 'projection')
+            AND CASE WHEN c.relkind IN ('r', 'p') THEN NOT c.relispartition AND NOT c.relrowsecurity
+                WHEN c.relkind = 'v' THEN NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
+            END";
+    assert_eq!(tables.rows(open).await, Vec::<String>::new());
+    let written = "SELECT c.oid::regclass FROM pg_class AS c
+        WHERE c.relkind IN ('r', 'p', 'v')
+            AND has_table_privilege('echolog_reader', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+            AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')";
+    assert_eq!(tables.rows(written).await, Vec::<String>::new());
+    let loose = "SELECT p.oid::regprocedure FROM pg_proc AS p
+        WHERE p.prosecdef AND NOT coalesce('search_path=\"\"' = ANY (p.proconfig), false)
+            AND p.pronamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')";
+    assert_eq!(tables.rows(loose).await, Vec::<String>::new());
+    let anybodys = "SELECT p.oid::regprocedure FROM pg_proc AS p
+        WHERE p.prosecdef AND has_function_privilege('public', p.oid, 'EXECUTE')";
+    assert_eq!(tables.rows(anybodys).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_kept_back_is_refused() {
+    let (_, tables) = town().await;
+    for query in [
+        "SELECT password_hash FROM auth.users",
+        "SELECT * FROM auth.users",
+        "SELECT * FROM projection.deciders",
+        "SELECT * FROM projection.ledger",
+        "SELECT * FROM projection.parked",
+        "SELECT * FROM projection.log",
+        "SELECT 1 FROM messages.messages FOR UPDATE",
+    ] {
+        let refused = read(&tables, Some(ADMIN), query).await.expect_err(query);
+        let code = refused.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        assert_eq!(code.as_deref(), Some("42501"), "{query}: {refused}");
+    }
+    let partition = tables
+        .value("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'audit.record_changes'::regclass LIMIT 1")
+        .await;
+    let query = format!("SELECT * FROM {partition}");
+    read(&tables, Some(ADMIN), &query).await.expect_err("a partition is not read past its table");
+}
+
+#[tokio::test]
+async fn functions_say_what_commands_would() {
+    let (_, tables) = town().await;
+    let ask = async |actor, expression: String| {
+        let rows = read(&tables, actor, &format!("SELECT {expression}")).await.expect("it runs");
+        rows[0] == "(t)"
+    };
+    let at_home = [(GROUP, ADA), (GROUP, BOB), (DIRECT, ADA), (DIRECT, DAVE), (CHANNEL, ADA)];
+    let at_home = [&at_home[..], &[(CHANNEL, BOB), (CHANNEL, EVE)]].concat();
+    // In the direct conversation one blocks the other; in the channel, members read.
+    let may_send = [(GROUP, ADA), (GROUP, BOB), (CHANNEL, ADA), (CHANNEL, BOB)];
+    for actor in ACTORS {
+        assert_eq!(ask(actor, "auth.is_admin()".to_owned()).await, actor == Some(ADMIN));
+        for chat in [GROUP, DIRECT, CHANNEL] {
+            let of =
+                |pairs: &[(u128, u128)]| actor.is_some_and(|user| pairs.contains(&(chat, user)));
+            let call = |name| format!("messages.{name}('{}')", id(chat));
+            assert_eq!(ask(actor, call("is_conversation_participant")).await, of(&at_home));
+            let owns = of(&[(GROUP, ADA), (CHANNEL, ADA)]);
+            assert_eq!(ask(actor, call("is_conversation_admin")).await, owns, "{chat} {actor:?}");
+            assert_eq!(
+                ask(actor, call("can_send_messages")).await,
+                of(&may_send),
+                "{chat} {actor:?}"
+            );
+        }
+        let blocked = format!("users.is_blocked_by('{}')", id(ADA));
+        assert_eq!(ask(actor, blocked).await, actor == Some(DAVE));
+        // Bob's message in the group: his, and the owner's to delete.
+        let message = id(GROUP * 10 + BOB);
+        let may = actor == Some(BOB) || actor == Some(ADA);
+        let one = format!("messages.can_delete_message('{message}')");
+        let two = format!("messages.can_delete_message('{}', '{message}')", id(GROUP));
+        assert_eq!((ask(actor, one).await, ask(actor, two).await), (may, may), "{actor:?}");
+    }
+}
