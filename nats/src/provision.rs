@@ -119,6 +119,22 @@ impl Provision {
             _ => Err(BusError::Occupied(names.tenant().to_owned())),
         }
     }
+
+    /// Makes a log that a backup is put back into empty again.
+    ///
+    /// # Errors
+    /// [`BusError::Occupied`] if it is no such log; what the broker says.
+    pub async fn restored_anew(bus: &Bus, names: &Names) -> Result<(), BusError> {
+        let (jetstream, name) = (&bus.jetstream, names.event_stream());
+        let stream = jetstream.get_stream(&name).await.map_err(BusError::request)?;
+        let config = stream.cached_info().config.clone();
+        if !config.metadata.contains_key(RESTORED_AS) {
+            return Err(BusError::Occupied(names.tenant().to_owned()));
+        }
+        jetstream.delete_stream(&name).await.map_err(BusError::request)?;
+        jetstream.create_stream(config).await.map_err(BusError::request)?;
+        Ok(())
+    }
 }
 
 fn events(names: &Names, options: &ProvisionOptions) -> stream::Config {

@@ -54,7 +54,14 @@ pub async fn restore(
     }
     fits(&manifest, &origin, &database).await?;
     database.migrate().await?;
-    put_back(&EventLog::new(bus.clone(), names.clone()), &manifest, directory, progress).await?;
+    let log = EventLog::new(bus.clone(), names.clone());
+    let head = log.head().await?;
+    // An earlier attempt met a limit or a full disk. Behind half a group of events the log could be
+    // filled, but nobody would ever read that half.
+    if head > 0 && log.is_torn(head).await? {
+        Provision::restored_anew(&bus, &names).await?;
+    }
+    put_back(&log, &manifest, directory, progress).await?;
     origin.bind_anew(&database).await?;
     Provision::tenant(&bus, &names, options, log_id.parse()?).await?;
     Ok(end(&manifest))

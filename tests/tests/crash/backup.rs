@@ -2,14 +2,19 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use echolog::client::Client;
 use echolog_commands::Status;
+use echolog_events::Time;
+use echolog_nats::Stored;
 use echolog_tests::cluster::{Cluster, Role};
 use echolog_tests::run;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::chance::seed;
+use super::disk::batch;
 use super::load::{Done, Load, ask};
 use super::proof;
 
@@ -99,5 +104,50 @@ fn everything_is_lost_and_comes_back() {
         // A log that came back is another log.
         fails(&cluster, &["backup", to], "choose another directory").await?;
         proof::holds(&mut cluster, &client, &kept).await
+    });
+}
+
+/// The messages of the log, but for what told the broker how to take them.
+async fn messages(cluster: &Cluster) -> anyhow::Result<Vec<Stored>> {
+    let log = cluster.log()?;
+    let (head, mut reader) = (log.head().await?, log.read_stored(1).await?);
+    let mut messages: Vec<Stored> = Vec::new();
+    while messages.last().map_or(0, |message| message.seq) < head {
+        messages.extend(timeout(Duration::from_secs(10), reader.next(1000)).await??.events);
+    }
+    for message in &mut messages {
+        message.stored = Time::default();
+        message.headers.retain(|(name, _)| !name.starts_with("Nats-"));
+        message.headers.sort();
+    }
+    Ok(messages)
+}
+
+/// What met a limit half-way and is run again puts everything back, not what fits behind it.
+#[test]
+fn a_restore_that_is_torn_begins_the_log_anew() {
+    run(async {
+        let mut cluster = Cluster::with(&[]).await?;
+        let directory = tempfile::tempdir()?;
+        let to = directory.path().join("backup");
+        let to = to.to_str().expect("a path in UTF-8");
+        let log = cluster.log()?;
+        for count in [600, 600] {
+            log.append(&batch(count)).await?;
+        }
+        succeeds(&cluster, &["backup", to]).await?;
+        let before = messages(&cluster).await?;
+        let stored = fs::metadata(cluster.stream_directory("EVT_main").join("msgs/1.blk"))?.len();
+
+        cluster.kill_nats().await?;
+        cluster.limit_nats(Some(stored * 3 / 5)).await?;
+        cluster.lose_everything().await?;
+        fails(&cluster, &["restore", to], "run it again").await?;
+        let head = log.head().await?;
+        assert!(log.is_torn(head).await?, "{head}: not in half");
+        cluster.limit_nats(None).await?;
+        succeeds(&cluster, &["restore", to]).await?;
+        assert!(messages(&cluster).await? == before, "the log is another");
+        Ok(())
     });
 }

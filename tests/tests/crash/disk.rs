@@ -305,7 +305,8 @@ async fn read(reader: &mut LogReader, count: usize) -> anyhow::Result<Vec<u64>> 
     Ok(seqs)
 }
 
-fn batch(count: usize) -> Append {
+/// A group of events.
+pub(super) fn batch(count: usize) -> Append {
     let partition = Partition::all().next().expect("sixteen");
     let subject = EventSubject::owner("main", partition);
     let event = Event::System(SystemEvent::PositionRecorded(PositionRecorded {}));
