@@ -30,15 +30,16 @@ const STORED_COMMANDS: &str = "cmdp";
 /// What an operator decides about the streams.
 #[derive(Clone, Debug)]
 pub struct ProvisionOptions {
-    /// Copies of the log and of the commands: 1, or 3 in a cluster.
-    pub replicas: usize,
+    /// Copies of the log and of the commands: 1, or 3 in a cluster. `None` leaves as many as there
+    /// are, and makes one.
+    pub replicas: Option<usize>,
     /// How long an unhandled command is kept.
     pub command_max_age: Duration,
 }
 
 impl Default for ProvisionOptions {
     fn default() -> Self {
-        Self { replicas: 1, command_max_age: Duration::from_secs(15 * 60) }
+        Self { replicas: None, command_max_age: Duration::from_secs(15 * 60) }
     }
 }
 
@@ -59,11 +60,13 @@ impl Provision {
         new_log: Uuid,
     ) -> Result<String, BusError> {
         let jetstream = &bus.jetstream;
-        let log_id = match EventLog::new(bus.clone(), names.clone()).state().await {
-            Ok(state) if !state.id.is_empty() => state.id,
-            Ok(_) | Err(BusError::NoTenant(_)) => new_log.to_string(),
+        let (log_id, replicas) = match EventLog::new(bus.clone(), names.clone()).state().await {
+            Ok(state) => (state.id, Some(state.replicas)),
+            Err(BusError::NoTenant(_)) => (String::new(), None),
             Err(error) => return Err(error),
         };
+        let log_id = if log_id.is_empty() { new_log.to_string() } else { log_id };
+        let options = &ProvisionOptions { replicas: options.replicas.or(replicas), ..*options };
         let mut events = events(names, options);
         events.metadata.insert(LOG_ID.to_owned(), log_id.clone());
         jetstream.create_or_update_stream(events).await.map_err(BusError::request)?;
@@ -144,7 +147,7 @@ fn events(names: &Names, options: &ProvisionOptions) -> stream::Config {
         subjects: vec![format!("evt.{}.>", names.tenant())],
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
-        num_replicas: options.replicas,
+        num_replicas: options.replicas.unwrap_or(1),
         allow_direct: true,
         allow_atomic_publish: true,
         deny_delete: true,
@@ -158,18 +161,18 @@ fn events(names: &Names, options: &ProvisionOptions) -> stream::Config {
 }
 
 fn commands(names: &Names, options: &ProvisionOptions) -> stream::Config {
-    let tenant = names.tenant();
+    let (tenant, replicas) = (names.tenant(), options.replicas.unwrap_or(1));
     stream::Config {
         name: names.command_stream(),
         description: Some("Commands on their way to their partition's owner.".to_owned()),
         subjects: vec![format!("cmd.{tenant}.*.*.*.*")],
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
-        num_replicas: options.replicas,
+        num_replicas: replicas,
         max_age: options.command_max_age,
         // A command counts once its outcome is there, so the queue need not wait for the disk. (What
         // several servers keep is in no hurry anyway, and the broker does not want to be told.)
-        persist_mode: (options.replicas == 1).then_some(stream::PersistenceMode::Async),
+        persist_mode: (replicas == 1).then_some(stream::PersistenceMode::Async),
         // A client may send a command again under its id at any time and gets its outcome again.
         duplicate_window: Duration::from_millis(100),
         allow_direct: true,

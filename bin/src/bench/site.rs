@@ -56,7 +56,7 @@ impl Site {
             ..config.clone()
         };
         let database = config.database_or_create().await?;
-        let options = ProvisionOptions { replicas: nodes, ..ProvisionOptions::default() };
+        let options = ProvisionOptions { replicas: Some(nodes), ..ProvisionOptions::default() };
         // Servers that have just started need a moment to become a cluster.
         let mut retry = Retry::default();
         let deadline = Instant::now() + PATIENCE;

@@ -30,9 +30,9 @@ pub(super) struct RestoreArgs {
     /// Only read the backup to its end, to see that it is whole.
     #[arg(long)]
     check: bool,
-    /// Copies of the log in the NATS cluster: 1, or 3.
-    #[arg(long, default_value_t = 1)]
-    replicas: usize,
+    /// Copies of the log in the NATS cluster: 1, or 3. Default: as many as there are, 1 at first.
+    #[arg(long)]
+    replicas: Option<usize>,
 }
 
 pub(super) async fn backup(config: Config, args: BackupArgs) -> anyhow::Result<ExitCode> {

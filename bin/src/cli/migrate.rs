@@ -10,9 +10,9 @@ use crate::connect::Connected;
 /// Create the tenant's streams and bring its database up to date.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Copies of the log in the NATS cluster: 1, or 3.
-    #[arg(long, default_value_t = 1)]
-    replicas: usize,
+    /// Copies of the log in the NATS cluster: 1, or 3. Default: as many as there are, 1 at first.
+    #[arg(long)]
+    replicas: Option<usize>,
 }
 
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {

@@ -51,6 +51,13 @@ fn each_of_three_servers_dies_and_comes_back() {
     run(async {
         let roles = [Role::Handler, Role::Handler, Role::Projector];
         let mut cluster = Cluster::of_three(&roles).await?;
+        // An upgrade says no number of copies, and leaves them.
+        cluster.migrate().await?;
+        let names = cluster.config.names()?;
+        for stream in [names.event_stream(), names.command_stream()] {
+            let stream = cluster.jetstream().await?.get_stream(stream).await?;
+            assert_eq!(stream.cached_info().config.num_replicas, 3);
+        }
         let client = cluster.client().await?;
         let load = Load::start(&client, 6, seed()).await?;
         for index in 0..3 {
