@@ -53,10 +53,11 @@ impl Connected {
         database: Database,
         options: &ProvisionOptions,
     ) -> anyhow::Result<(Self, usize)> {
-        let applied = database.migrate().await?;
         let connected = Self::new(config, "migrate", database).await?;
+        // The log first: while a backup is put back, its tables go into a database without any.
         let log_id = Provision::tenant(&connected.bus, &connected.names, options, clock::new_id());
         let log_id = log_id.await?;
+        let applied = connected.database.migrate().await?;
         connected.origin(log_id).bind(&connected.database).await?;
         Ok((connected, applied))
     }

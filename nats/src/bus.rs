@@ -82,6 +82,11 @@ pub enum BusError {
         "NATS has a tenant {0} already: restore to another server, or remove its streams first (`nats stream rm EVT_{0}` and `CMD_{0}`)"
     )]
     Occupied(String),
+    /// There is only a part of the log of this tenant.
+    #[error(
+        "a backup is being put back into tenant {0}, and not all of it is there: run `echolog restore` again, or remove what there is (`nats stream rm EVT_{0}`)"
+    )]
+    Unfinished(String),
     /// A server that knows us not.
     #[error("NATS at {url} refuses us; correct user and password in NATS_URL, or NATS_CREDS")]
     Refused {

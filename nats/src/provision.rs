@@ -52,7 +52,8 @@ impl Provision {
     /// the identity `new_log`. Returns the identity of the log.
     ///
     /// # Errors
-    /// What the broker says.
+    /// [`BusError::Unfinished`] if a backup is being put back into the log, unless `new_log` is what
+    /// the log will be called then; what the broker says.
     pub async fn tenant(
         bus: &Bus,
         names: &Names,
@@ -66,6 +67,14 @@ impl Provision {
             Err(error) => return Err(error),
         };
         let log_id = if log_id.is_empty() { new_log.to_string() } else { log_id };
+        if replicas.is_some() {
+            let stream = jetstream.get_stream(names.event_stream()).await;
+            let stream = stream.map_err(BusError::request)?;
+            let restored = stream.cached_info().config.metadata.get(RESTORED_AS);
+            if restored.is_some_and(|restored| *restored != log_id) {
+                return Err(BusError::Unfinished(names.tenant().to_owned()));
+            }
+        }
         let options = &ProvisionOptions { replicas: options.replicas.or(replicas), ..*options };
         let mut events = events(names, options);
         events.metadata.insert(LOG_ID.to_owned(), log_id.clone());

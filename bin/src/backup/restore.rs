@@ -40,6 +40,8 @@ pub async fn restore(
         manifest.tenant
     );
     manifest.check_key(&config.key_check()?)?;
+    // What is missing is better said before there is a log.
+    tables::tool("pg_restore")?;
 
     let (bus, names) = (config.bus("restore").await?, config.names()?);
     // The log goes by a new name: it may become another than the one that was saved, and what still
@@ -63,7 +65,11 @@ pub async fn restore(
     }
     put_back(&log, &manifest, directory, progress).await?;
     origin.bind_anew(&database).await?;
-    Provision::tenant(&bus, &names, options, log_id.parse()?).await?;
+    let named = Provision::tenant(&bus, &names, options, log_id.parse()?).await?;
+    ensure!(
+        named == log_id,
+        "somebody has set the tenant up meanwhile: remove its streams and its database, and run it again"
+    );
     Ok(end(&manifest))
 }
 

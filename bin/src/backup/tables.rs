@@ -52,7 +52,8 @@ async fn run(
     finish(name, &mut command).await
 }
 
-fn tool(name: &'static str) -> anyhow::Result<Command> {
+/// One of PostgreSQL's programs.
+pub(super) fn tool(name: &'static str) -> anyhow::Result<Command> {
     let path = postgres_places().map(|place| place.join(name)).find(|path| path.exists());
     Ok(Command::new(path.with_context(|| {
         format!("there is no {name}: install PostgreSQL's client programs, or set ECHOLOG_PG_BIN")

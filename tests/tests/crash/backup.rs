@@ -85,6 +85,7 @@ fn everything_is_lost_and_comes_back() {
         fails(&cluster, &["restore", "--check", to], &both[1]).await?;
         fails(&cluster, &["restore", to], &both[1]).await?;
         fails(&cluster, &["handler"], "but NATS has log").await?;
+        fails(&cluster, &["migrate"], "run `echolog restore` again").await?;
         fs::write(backup.join(&both[1]), good)?;
         succeeds(&cluster, &["restore", to]).await?;
         assert_eq!(whole, succeeds(&cluster, &["restore", "--check", to]).await?);
