@@ -1,7 +1,8 @@
 //! What a backup consists of.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
@@ -9,7 +10,7 @@ use echolog_events::Time;
 use echolog_nats::Stored;
 use serde::{Deserialize, Serialize};
 
-use super::segments;
+use super::{segments, tables};
 
 const FILE: &str = "manifest.json";
 
@@ -70,7 +71,6 @@ impl Manifest {
             found.check_key(key_check)?;
             return Ok(found);
         }
-        fs::create_dir_all(directory).with_context(|| format!("{shown} cannot be made"))?;
         Ok(Self {
             format: FORMAT,
             tenant: tenant.to_owned(),
@@ -128,10 +128,45 @@ impl Manifest {
         Ok(())
     }
 
+    /// Removes the dumps that it does not name: those of the last backup and of attempts that failed.
+    pub(super) fn remove_other_dumps(&self, directory: &Path) -> anyhow::Result<()> {
+        let failed = || format!("old dumps in {} cannot be removed", directory.display());
+        for entry in fs::read_dir(directory).with_context(failed)? {
+            let name = entry.with_context(failed)?.file_name();
+            let name = name.to_str().filter(|name| tables::is_dump(name));
+            if let Some(name) = name.filter(|name| self.tables.as_deref() != Some(name)) {
+                fs::remove_file(directory.join(name)).with_context(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Replaces the manifest. What it names has to be on the disk.
     pub(super) fn save(&self, directory: &Path) -> anyhow::Result<()> {
         write(directory, FILE, |file| Ok(serde_json::to_writer_pretty(file, self)?))
     }
+}
+
+/// Makes the directory if need be, and locks it: two that write into it would spoil it. The lock goes
+/// with the process.
+pub(super) fn lock(directory: &Path) -> anyhow::Result<File> {
+    let shown = directory.display();
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.with_context(|| format!("{shown} cannot be made"))?;
+    let failed = || format!("{shown} cannot be locked");
+    let lock = create(&directory.join("lock")).with_context(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another backup into {shown} is under way: let it end")
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(failed),
+    }
+}
+
+/// Creates a file that only its owner may read: there are messages and hashes of passwords in it.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// Writes a file whole, or not at all.
@@ -142,7 +177,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
         let part = directory.join(format!("{name}.part"));
-        let mut file = File::create(&part)?;
+        let mut file = create(&part)?;
         content(&mut file)?;
         file.flush()?;
         file.sync_all()?;

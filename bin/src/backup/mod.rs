@@ -12,7 +12,6 @@ mod tables;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use echolog_nats::{LogState, Stored};
 
 use crate::config::Config;
@@ -43,7 +42,9 @@ pub async fn backup(
 ) -> anyhow::Result<End> {
     let Connected { log, .. } = Connected::open(config, "backup").await?;
     let LogState { id, .. } = log.state().await?;
+    let _lock = manifest::lock(directory)?;
     let mut manifest = Manifest::open_or_new(directory, &config.tenant, &id, &config.key_check()?)?;
+    manifest.remove_other_dumps(directory)?;
 
     // The tables first: what the log is ahead of them they catch up with, but not the other way.
     let next = manifest.end() + 1;
@@ -68,11 +69,8 @@ pub async fn backup(
         }
     }
     manifest.add(directory, &mut kept)?;
-    let old = manifest.tables.replace(tables);
+    manifest.tables = Some(tables);
     manifest.save(directory)?;
-    if let Some(old) = old {
-        std::fs::remove_file(directory.join(&old))
-            .with_context(|| format!("{old} of the last backup cannot be removed"))?;
-    }
+    manifest.remove_other_dumps(directory)?;
     Ok(restore::end(&manifest))
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
+use echolog_events::Uuid;
 use percent_encoding::percent_decode_str;
 use tokio::process::Command;
 use url::Url;
 
+use super::manifest;
 use crate::clock;
 use crate::config::Config;
 use crate::supervise::postgres_places;
@@ -17,10 +19,19 @@ use crate::supervise::postgres_places;
 pub(super) async fn dump(config: &Config, directory: &Path) -> anyhow::Result<String> {
     let name = format!("tables-{}.dump", clock::new_id());
     let file = directory.join(&name);
+    // It writes into a file that is there, and leaves to us who may read it.
+    let written =
+        manifest::create(&file).with_context(|| format!("{} cannot be written", file.display()))?;
     let arguments = ["--format=custom", "--no-owner", "--file"].map(OsStr::new);
     run(config, "pg_dump", arguments.into_iter().chain([file.as_os_str()])).await?;
-    std::fs::File::open(&file)?.sync_all()?;
+    written.sync_all()?;
     Ok(name)
+}
+
+/// Whether a file of this name is a dump of the tables.
+pub(super) fn is_dump(name: &str) -> bool {
+    let id = name.strip_prefix("tables-").and_then(|rest| rest.strip_suffix(".dump"));
+    id.is_some_and(|id| Uuid::try_parse(id).is_ok())
 }
 
 /// Makes the tables from a file: all of them, or none.
