@@ -21,8 +21,9 @@ pub use restore::{End, check, restore};
 
 use manifest::Manifest;
 
-/// Messages in a file of the log.
+/// Messages in a file of the log, and about how many bytes.
 const SEGMENT: usize = 100_000;
+const SEGMENT_BYTES: usize = 64 << 20;
 
 /// Messages that are asked for at once.
 const PAGE: usize = 2_000;
@@ -51,7 +52,7 @@ pub async fn backup(
     let tables = tables::dump(config, directory).await?;
     let head = log.head().await?;
     let mut reader = log.read_stored(next).await?;
-    let (mut at, mut kept) = (next - 1, Vec::new());
+    let (mut at, mut kept, mut bytes) = (next - 1, Vec::new(), 0);
     while at < head {
         // The last messages may be half a group, and then nothing comes until others do.
         let Ok(page) = tokio::time::timeout(SILENCE, reader.next(PAGE)).await else { break };
@@ -61,11 +62,13 @@ pub async fn backup(
             let stand_in = |seq| Stored::missing(&config.tenant, seq, message.stored);
             kept.extend(missing.map(stand_in));
             at = message.seq;
+            bytes += message.payload.len();
             kept.push(message);
         }
         progress((at - next + 1) as f64 / (head - next + 1) as f64);
-        if kept.len() >= SEGMENT {
+        if kept.len() >= SEGMENT || bytes >= SEGMENT_BYTES {
             manifest.add(directory, &mut kept)?;
+            bytes = 0;
         }
     }
     manifest.add(directory, &mut kept)?;
