@@ -72,3 +72,25 @@ fn a_backup_is_private_and_written_by_one_at_a_time() {
         Ok(())
     });
 }
+
+#[test]
+fn a_log_that_lost_its_end_is_not_added_to_its_backup() {
+    run(async {
+        let t = Tenant::without_workers().await?;
+        let directory = tempfile::tempdir()?;
+        grow(&t, 3).await?;
+        saved(&t, directory.path()).await?;
+
+        let (jetstream, name) = (t.jetstream().await?, t.config.names()?.event_stream());
+        let config = jetstream.get_stream(&name).await?.cached_info().config.clone();
+        jetstream.delete_stream(&name).await?;
+        jetstream.create_stream(config).await?;
+        // Behind what was saved, at its end, and beyond it.
+        for count in [2, 1, 1] {
+            grow(&t, count).await?;
+            let error = refused(&t, directory.path()).await?;
+            assert!(error.contains("lost the end that was saved"), "{error}");
+        }
+        Ok(())
+    });
+}

@@ -12,7 +12,9 @@ mod tables;
 use std::path::Path;
 use std::time::Duration;
 
-use echolog_nats::{LogState, Stored};
+use anyhow::ensure;
+use echolog_nats::{EventLog, LogState, Stored};
+use echolog_projectors::store::Store;
 
 use crate::config::Config;
 use crate::connect::Connected;
@@ -25,8 +27,8 @@ use manifest::Manifest;
 const SEGMENT: usize = 100_000;
 const SEGMENT_BYTES: usize = 64 << 20;
 
-/// Messages that are asked for at once.
-const PAGE: usize = 2_000;
+/// Messages that are asked for at once: so few that they come through any line in time.
+const PAGE: usize = 100;
 
 /// How long nothing may come of what is there.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -41,21 +43,26 @@ pub async fn backup(
     directory: &Path,
     mut progress: impl FnMut(f64),
 ) -> anyhow::Result<End> {
-    let Connected { log, .. } = Connected::open(config, "backup").await?;
+    let Connected { log, database, .. } = Connected::open(config, "backup").await?;
     let LogState { id, .. } = log.state().await?;
     let _lock = manifest::lock(directory)?;
     let mut manifest = Manifest::open_or_new(directory, &config.tenant, &id, &config.key_check()?)?;
     manifest.remove_other_dumps(directory)?;
+    check_joins(&log, &manifest).await?;
 
     // The tables first: what the log is ahead of them they catch up with, but not the other way.
     let next = manifest.end() + 1;
     let tables = tables::dump(config, directory).await?;
+    let position = Store::new(&database).positions().await?.highest();
     let head = log.head().await?;
     let mut reader = log.read_stored(next).await?;
     let (mut at, mut kept, mut bytes) = (next - 1, Vec::new(), 0);
     while at < head {
-        // The last messages may be half a group, and then nothing comes until others do.
-        let Ok(page) = tokio::time::timeout(SILENCE, reader.next(PAGE)).await else { break };
+        let Ok(page) = tokio::time::timeout(SILENCE, reader.next(PAGE)).await else {
+            // The last messages may be half a group, and then nothing comes until others do.
+            ensure!(log.is_torn(at + 1).await?, "NATS sends nothing of the log: run it again");
+            break;
+        };
         for message in page?.events {
             // Sequences stay what they are, whatever is missing.
             let missing = at + 1..message.seq;
@@ -72,8 +79,30 @@ pub async fn backup(
         }
     }
     manifest.add(directory, &mut kept)?;
+    ensure!(
+        at >= position,
+        "the log can be read up to {at} only, and the tables have events up to {position}: run it again"
+    );
     manifest.tables = Some(tables);
     manifest.save(directory)?;
     manifest.remove_other_dumps(directory)?;
     Ok(restore::end(&manifest))
+}
+
+/// Makes sure that the log still has the last message that was saved, so that it goes on from there.
+async fn check_joins(log: &EventLog, manifest: &Manifest) -> anyhow::Result<()> {
+    let Some(saved) = manifest.log.last() else { return Ok(()) };
+    let there = async {
+        let page = log.read_stored(saved.last).await?.next(1).await?;
+        let first = page.events.first();
+        anyhow::Ok(first.is_some_and(|it| it.seq == saved.last && it.stored == saved.until))
+    };
+    let same = log.head().await? >= saved.last
+        && tokio::time::timeout(SILENCE, there).await.unwrap_or(Ok(false))?;
+    ensure!(
+        same,
+        "the log has lost the end that was saved, and may go on in another way: choose another \
+         directory"
+    );
+    Ok(())
 }

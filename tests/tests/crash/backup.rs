@@ -27,7 +27,11 @@ async fn succeeds(cluster: &Cluster, arguments: &[&str]) -> anyhow::Result<Strin
 }
 
 /// Runs `echolog`, which has to fail with these words.
-async fn fails(cluster: &Cluster, arguments: &[&str], words: &str) -> anyhow::Result<()> {
+pub(super) async fn fails(
+    cluster: &Cluster,
+    arguments: &[&str],
+    words: &str,
+) -> anyhow::Result<()> {
     let output = cluster.echolog(arguments).await?;
     let said = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
