@@ -4,7 +4,7 @@ use echolog_events::Partition;
 use sqlx::PgConnection;
 
 use crate::db::Database;
-use crate::{ProjectionError, Target};
+use crate::{Projection, ProjectionError, Target};
 
 const LOCK: &str = "SELECT bool_and(pg_try_advisory_lock(hashtextextended($1, partition)))
     FROM unnest($2::bigint[]) AS partition";
@@ -34,5 +34,26 @@ impl Lease {
     /// The connection to write with.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.0
+    }
+}
+
+/// The right to write all tables that everyone reads, for who is no projector. It goes when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Alone(#[expect(dead_code, reason = "to be held")] Vec<Lease>);
+
+impl Alone {
+    /// Takes it; `None` while a projector is at work.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn take(database: &Database) -> Result<Option<Self>, ProjectionError> {
+        let (partitions, mut leases): (Vec<_>, _) = (Partition::all().collect(), Vec::new());
+        for projection in Projection::ALL {
+            let taken = Lease::take(database, &Target::live(projection), &partitions).await?;
+            let Some(lease) = taken else { return Ok(None) };
+            leases.push(lease);
+        }
+        Ok(Some(Self(leases)))
     }
 }

@@ -36,6 +36,7 @@ pub mod verify;
 
 pub use checkpoint::Positions;
 pub use error::{ProjectionError, Recovery};
+pub use lease::Alone;
 pub use look::TextTable;
 pub use projection::Projection;
 pub use runner::{Flush, Runner};

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use echolog::backup;
 use echolog::clock;
+use echolog::roles::Roles;
 use echolog_events::Stream;
+use echolog_nats::ProvisionOptions;
 use echolog_tests::{Tenant, run};
 use serde_json::Value;
 
@@ -91,6 +93,33 @@ fn a_log_that_lost_its_end_is_not_added_to_its_backup() {
             let error = refused(&t, directory.path()).await?;
             assert!(error.contains("lost the end that was saved"), "{error}");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_backup_is_not_restored_over_tables_that_live() {
+    run(async {
+        let mut t = Tenant::without_workers().await?;
+        t.add(Roles::PROJECTOR).await?;
+        let directory = tempfile::tempdir()?;
+        grow(&t, 3).await?;
+        saved(&t, directory.path()).await?;
+        // Another NATS, but the same database.
+        t.jetstream().await?.delete_stream(t.config.names()?.event_stream()).await?;
+        let config = t.config.clone();
+        let restore = async |keep_tables| {
+            let options = ProvisionOptions::default();
+            let restored =
+                backup::restore(&config, directory.path(), &options, keep_tables, |_| {});
+            restored.await.map(|(end, _)| end).map_err(|error| error.to_string())
+        };
+        let error = restore(true).await.expect_err("a projector is at work");
+        assert!(error.contains("stop all workers"), "{error}");
+        t.stop_first().await?;
+        let error = restore(false).await.expect_err("nobody has said that they are to stay");
+        assert!(error.contains("--keep-tables"), "{error}");
+        assert_eq!(restore(true).await, Ok(3));
         Ok(())
     });
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use echolog_events::Time;
 use echolog_nats::{EventLog, Provision, ProvisionOptions, Stored};
+use echolog_projectors::Alone;
 use echolog_projectors::db::Database;
 use echolog_projectors::origin::Origin;
 use echolog_projectors::store::Store;
@@ -21,8 +22,9 @@ const GROUP_BYTES: usize = 4 << 20;
 /// Where a backup ends: at this sequence, stored at this time.
 pub type End = (u64, Option<Time>);
 
-/// Makes a tenant from a backup: on servers that have none of this name. What was interrupted goes on
-/// where it was. `progress` is told how far it is, from 0 to 1.
+/// Makes a tenant from a backup: on servers that have none of this name, but for its tables if
+/// `keep_tables` says so. What was interrupted goes on where it was. `progress` is told how far it is,
+/// from 0 to 1.
 ///
 /// # Errors
 /// A backup that is not whole or of something else, servers where there is something already.
@@ -30,6 +32,7 @@ pub async fn restore(
     config: &Config,
     directory: &Path,
     options: &ProvisionOptions,
+    keep_tables: bool,
     progress: impl FnMut(f64),
 ) -> anyhow::Result<End> {
     let manifest = Manifest::open(directory)?;
@@ -51,11 +54,20 @@ pub async fn restore(
     let origin = Origin { tenant: config.tenant.clone(), log_id: log_id.clone() };
 
     let database = config.database_or_create().await?;
-    if database.is_fresh().await? {
+    let alone = Alone::take(&database).await?;
+    ensure!(
+        alone.is_some(),
+        "a projector writes this database: stop all workers of the tenant first"
+    );
+    let fresh = database.is_fresh().await?;
+    if fresh {
         tables::restore(config, &dump).await?;
     }
-    fits(&manifest, &origin, &database).await?;
+    fits(&manifest, &origin, &database, fresh || keep_tables).await?;
     database.migrate().await?;
+    // At once, so that a second attempt knows them for those of the first.
+    origin.bind_anew(&database).await?;
+
     let log = EventLog::new(bus.clone(), names.clone());
     let head = log.head().await?;
     // An earlier attempt met a limit or a full disk. Behind half a group of events the log could be
@@ -64,7 +76,6 @@ pub async fn restore(
         Provision::restored_anew(&bus, &names).await?;
     }
     put_back(&log, &manifest, directory, progress).await?;
-    origin.bind_anew(&database).await?;
     let named = Provision::tenant(&bus, &names, options, log_id.parse()?).await?;
     ensure!(
         named == log_id,
@@ -97,14 +108,25 @@ pub(super) fn end(manifest: &Manifest) -> End {
     (manifest.end(), manifest.log.last().map(|segment| segment.until))
 }
 
-/// The tables are those of the backup, or others that were made from the same log.
-async fn fits(manifest: &Manifest, origin: &Origin, database: &Database) -> anyhow::Result<()> {
+/// The tables are those of an earlier attempt; or, if they may, others that were made from the log
+/// that was saved.
+async fn fits(
+    manifest: &Manifest,
+    origin: &Origin,
+    database: &Database,
+    others: bool,
+) -> anyhow::Result<()> {
     let Manifest { tenant, log_id, .. } = manifest;
     let saved = Origin { tenant: tenant.clone(), log_id: log_id.clone() };
     let known = Origin::of(database).await?;
     ensure!(
         known.as_ref().is_some_and(|known| *known == saved || known == origin),
         "the database has tables of another log: drop it, or give another in DATABASE_URL"
+    );
+    ensure!(
+        others || known.as_ref() == Some(origin),
+        "the database has the tenant's tables already: if they survived its log, say --keep-tables; \
+         otherwise give another in DATABASE_URL"
     );
     let position = Store::new(database).positions().await?.highest();
     ensure!(

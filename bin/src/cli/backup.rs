@@ -22,14 +22,19 @@ pub(super) struct BackupArgs {
 
 /// Make a tenant from a backup, on servers that have none of this name.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "An interrupted restore goes on where it was when it is run again. Start \
-    workers when it is done. It needs pg_restore.")]
+#[command(
+    after_help = "Stop all workers of the tenant first, wherever they run, and start them when it is \
+    done. An interrupted restore goes on where it was when it is run again. It needs pg_restore."
+)]
 pub(super) struct RestoreArgs {
     /// Where the backup is.
     directory: PathBuf,
     /// Only read the backup to its end, to see that it is whole.
     #[arg(long)]
     check: bool,
+    /// Keep the tables that the database has, which survived the log, instead of those of the backup.
+    #[arg(long)]
+    keep_tables: bool,
     /// Copies of the log in the NATS cluster: 1, or 3. Default: as many as there are, 1 at first.
     #[arg(long)]
     replicas: Option<usize>,
@@ -44,7 +49,7 @@ pub(super) async fn backup(config: Config, args: BackupArgs) -> anyhow::Result<E
 }
 
 pub(super) async fn restore(config: Config, args: RestoreArgs) -> anyhow::Result<ExitCode> {
-    let RestoreArgs { directory, check, replicas } = args;
+    let RestoreArgs { directory, check, keep_tables, replicas } = args;
     let bar = Bar::new("restore");
     if check {
         let end = backup::check(&directory, |ratio| bar.at(ratio)).await?;
@@ -53,7 +58,8 @@ pub(super) async fn restore(config: Config, args: RestoreArgs) -> anyhow::Result
         return Ok(ExitCode::SUCCESS);
     }
     let options = ProvisionOptions { replicas, ..ProvisionOptions::default() };
-    let end = backup::restore(&config, &directory, &options, |ratio| bar.at(ratio)).await?;
+    let progress = |ratio| bar.at(ratio);
+    let end = backup::restore(&config, &directory, &options, keep_tables, progress).await?;
     bar.done();
     println!("tenant {}: {}; start its workers", config.tenant, told(end));
     Ok(ExitCode::SUCCESS)
