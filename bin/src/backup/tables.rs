@@ -36,7 +36,9 @@ pub(super) fn is_dump(name: &str) -> bool {
 
 /// Makes the tables from a file: all of them, or none.
 pub(super) async fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
-    let arguments = ["--single-transaction", "--exit-on-error", "--no-owner"].map(OsStr::new);
+    // Roles that were given rights may not be there.
+    let arguments = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"];
+    let arguments = arguments.map(OsStr::new);
     run(config, "pg_restore", arguments.into_iter().chain([file.as_os_str()])).await
 }
 
