@@ -1,5 +1,8 @@
 //! Looking at a database, and making one: for tours, tests and people.
 
+use std::str::FromStr as _;
+
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use crate::db::{Database, DatabaseError, DatabaseOptions};
@@ -48,8 +51,8 @@ impl Database {
             Err(DatabaseError::Missing { database, .. }) => database,
             connected => return connected,
         };
-        let (server, _) = options.url.rsplit_once('/').unwrap_or((&options.url, ""));
-        let mut server = PgConnection::connect(&format!("{server}/postgres")).await?;
+        let server = PgConnectOptions::from_str(&options.url).map_err(DatabaseError::Url)?;
+        let mut server = PgConnection::connect_with(&server.database("postgres")).await?;
         let name = database.replace('"', "\"\"");
         let create = format!("CREATE DATABASE \"{name}\"");
         server.execute(AssertSqlSafe(create)).await?;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use echolog_events::Uuid;
 use percent_encoding::percent_decode_str;
 use tokio::process::Command;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::manifest;
 use crate::clock;
@@ -53,16 +53,43 @@ async fn run(
     name: &'static str,
     arguments: impl Iterator<Item = &OsStr>,
 ) -> anyhow::Result<()> {
-    let mut url = Url::parse(&config.database_url()?).context("DATABASE_URL is no address")?;
+    let (url, password) = address(&config.database_url()?)?;
     let mut command = tool(name)?;
-    // Everybody on the machine sees the arguments of a process.
-    if let Some(password) = url.password() {
-        command.env("PGPASSWORD", &*percent_decode_str(password).decode_utf8_lossy());
-    }
-    let bare = url.set_password(None);
-    ensure!(bare.is_ok(), "DATABASE_URL names no server");
+    command.envs(password.map(|password| ("PGPASSWORD", password)));
     command.arg("--dbname").arg(url.as_str()).args(arguments).env("PGAPPNAME", "echolog-backup");
     finish(name, &mut command).await
+}
+
+/// An address as PostgreSQL's own programs take it, without the parameters that only our client
+/// library knows; and the password, as everybody on the machine sees the arguments of a process.
+fn address(url: &str) -> anyhow::Result<(Url, Option<String>)> {
+    let mut url = Url::parse(url).context("DATABASE_URL is no address")?;
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut password = url.password().map(decoded);
+    if password.is_some() {
+        ensure!(url.set_password(None).is_ok(), "DATABASE_URL names no server");
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in url.query_pairs() {
+        let name = match &*name {
+            "password" => {
+                password = Some(value.into_owned());
+                continue;
+            }
+            "ssl-mode" => "sslmode",
+            "ssl-root-cert" | "ssl-ca" => "sslrootcert",
+            "ssl-cert" => "sslcert",
+            "ssl-key" => "sslkey",
+            "sslmode" | "sslrootcert" | "sslcert" | "sslkey" | "host" | "hostaddr" | "port"
+            | "dbname" | "user" | "options" => &name,
+            _ => continue,
+        };
+        query.append_pair(name, &value);
+    }
+    // They take a plus for a plus.
+    let query = query.finish().replace('+', "%20");
+    url.set_query(Some(&query).filter(|query| !query.is_empty()).map(String::as_str));
+    Ok((url, password))
 }
 
 /// One of PostgreSQL's programs.
@@ -79,4 +106,26 @@ async fn finish(name: &str, command: &mut Command) -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{name} failed: {}", said.trim());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_shows_no_password_and_nothing_that_only_we_know() {
+        for (url, bare, password) in [
+            ("postgres://me:a%40b@db:5/x", "postgres://me@db:5/x", Some("a@b")),
+            ("postgres://me@db/x?password=a%40b", "postgres://me@db/x", Some("a@b")),
+            ("postgres:///x?host=/run/pg", "postgres:///x?host=%2Frun%2Fpg", None),
+            (
+                "postgres://db/x?ssl-mode=require&statement-cache-capacity=0&options=-c%20jit=off",
+                "postgres://db/x?sslmode=require&options=-c%20jit%3Doff",
+                None,
+            ),
+        ] {
+            let (shown, kept) = address(url).expect("an address");
+            assert_eq!((shown.as_str(), kept.as_deref()), (bare, password), "{url}");
+        }
+    }
 }
