@@ -13,6 +13,7 @@ use crate::config::Config;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Run it again with the same directory to add what is new. It needs pg_dump. \
+    Its files hold every message and the hashes of passwords, and only their owner can read them. \
     The master key is not in it: keep that apart."
 )]
 pub(super) struct BackupArgs {
