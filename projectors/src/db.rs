@@ -178,11 +178,20 @@ impl Database {
     pub async fn migrate(&self) -> Result<usize, DatabaseError> {
         let mut connection = self.session("echolog-migrate").await?;
         let pending = pending(&mut connection).await?;
-        sqlx::raw_sql(ROLES).execute(&mut connection).await?;
+        self.make_roles().await?;
         MIGRATIONS.run(&mut connection).await?;
         sqlx::raw_sql(GRANTS).execute(&mut connection).await?;
         connection.close().await?;
         Ok(pending)
+    }
+
+    /// Makes the roles that policies name, where the server lacks them.
+    ///
+    /// # Errors
+    /// PostgreSQL, or the way to it; a user who may not make roles.
+    pub async fn make_roles(&self) -> Result<(), DatabaseError> {
+        sqlx::raw_sql(ROLES).execute(self.pool()).await?;
+        Ok(())
     }
 
     /// Whether nothing of ours was ever in the database.

@@ -61,6 +61,7 @@ pub async fn restore(
     );
     let fresh = database.is_fresh().await?;
     if fresh {
+        database.make_roles().await?;
         tables::restore(config, &dump).await?;
     }
     fits(&manifest, &origin, &database, fresh || keep_tables).await?;

@@ -97,6 +97,10 @@ fn everything_is_lost_and_comes_back() {
         succeeds(&cluster, &["restore", to]).await?;
         assert_eq!(whole, succeeds(&cluster, &["restore", "--check", to]).await?);
 
+        let readable = "SELECT has_table_privilege('echolog_reader', 'messages.messages', 'SELECT')
+            AND EXISTS (SELECT FROM pg_policies WHERE tablename = 'messages')";
+        assert_eq!(cluster.database.text_table(readable).await?.rows, [["true"]]);
+
         let after = cluster.events().await?;
         assert!(after.len() > 100 && before.starts_with(&after), "the log is the same");
         cluster.restore().await?;
