@@ -341,10 +341,24 @@ impl Engine {
     }
 
     /// Takes a partition over anew, unless another has done so.
-    pub(super) async fn retake(&mut self, partition: Partition) {
+    async fn retake(&mut self, partition: Partition) {
         self.confirm(partition).await;
         if self.ownership.owns(partition) {
             self.take_over(partition).await;
+        }
+    }
+
+    /// Takes every partition over anew, unless another has done so.
+    pub(super) async fn retake_all(&mut self) {
+        // While nobody answers, one after the other would wait in vain.
+        let answers = self.log.head().await.is_ok();
+        for partition in self.ownership.partitions() {
+            if answers {
+                self.retake(partition).await;
+            } else {
+                self.disown(partition);
+                self.ownership.order(partition, Order::Release);
+            }
         }
     }
 

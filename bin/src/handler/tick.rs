@@ -426,9 +426,7 @@ impl<'e> Tick<'e> {
             Err(AppendError::Unknown(reason)) => {
                 tracing::warn!(reason, "an append without an answer; taking over anew");
                 self.engine.states.clear();
-                for partition in self.engine.ownership.partitions() {
-                    self.engine.retake(partition).await;
-                }
+                self.engine.retake_all().await;
                 None
             }
         }
