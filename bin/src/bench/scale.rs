@@ -28,7 +28,7 @@ impl Scale {
         conversations: 10_000,
         events_small: 1_000_000,
         events_large: 10_000_000,
-        seconds: 30,
+        seconds: 60,
         in_flight: 1_000,
     };
 
