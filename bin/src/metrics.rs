@@ -34,6 +34,8 @@ pub struct HandlerMetrics {
     pub owned_partitions: Gauge,
     /// Events held because the tables may not show them yet.
     pub tail_events: Gauge,
+    /// How far back ids are known without PostgreSQL.
+    pub known_ids_seconds: Gauge,
 }
 
 /// Metrics of the projector.
@@ -105,6 +107,10 @@ impl Metrics {
             tail_events: declare.gauge(
                 "tail_events",
                 "Events held in memory because the tables may not show them yet.",
+            )?,
+            known_ids_seconds: declare.gauge(
+                "known_ids_seconds",
+                "How far back a handler knows the ids of commands by itself: at most 240.",
             )?,
         };
         let projector = ProjectorMetrics {

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use async_nats::Subscriber;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::{HeaderMap, Subscriber};
 use bytes::Bytes;
 use echolog_events::{CommandPosition, Partition};
 use futures::StreamExt;
@@ -263,8 +263,8 @@ impl Feed {
             // By its reply, not its status: that may be in the headers that its sender made.
             let Some(place) = message.reply.as_deref().and_then(Place::parse) else {
                 match message.status.map(|status| status.as_u16()) {
-                    // The pull has expired; what it had left is in the header.
-                    Some(404 | 408 | 409) => asked = 0,
+                    // A pull has expired; others may be under way.
+                    Some(404 | 408 | 409) => asked = asked.saturating_sub(left(message.headers)),
                     // Another is pinned, or the consumer has moved to another server.
                     Some(_) => return Ok(RunEnd::Lost),
                     None => {}
@@ -359,6 +359,12 @@ impl Feed {
             .await
             .map_err(BusError::request)
     }
+}
+
+/// How many messages an expired pull still had to get.
+fn left(headers: Option<HeaderMap>) -> usize {
+    let left = IncomingHeaders::new(headers).get("Nats-Pending-Messages").map(str::parse);
+    left.and_then(Result::ok).unwrap_or(usize::MAX)
 }
 
 enum RunEnd {

@@ -33,6 +33,7 @@ const OFFERED: u32 = 1_000;
 
 /// A site with people on it.
 pub(super) struct Session<'b> {
+    binaries: &'b Binaries,
     scale: &'b Scale,
     population: &'b Population,
     site: Site,
@@ -49,7 +50,7 @@ impl<'b> Session<'b> {
     /// Measures the parts that `bench` asks for.
     pub(super) async fn measure(
         bench: &'b Bench,
-        binaries: &Binaries,
+        binaries: &'b Binaries,
         config: &Config,
         data: &Path,
         figures: &mut Figures,
@@ -58,7 +59,7 @@ impl<'b> Session<'b> {
         let born = u64::try_from(clock::now().timestamp_millis())?;
         let population = Population::new(scale.users, scale.conversations, born);
         let site = Site::start(binaries, config, data, 1).await?;
-        let mut session = Session { scale, population: &population, site };
+        let mut session = Session { binaries, scale, population: &population, site };
         session.fill().await?;
         if bench.has(Part::EndToEnd) {
             figures.end_to_end = Some(session.end_to_end().await?);
@@ -81,7 +82,7 @@ impl<'b> Session<'b> {
             });
         }
         if bench.has(Part::Replay) {
-            figures.replay = Some(session.replay(binaries).await?);
+            figures.replay = Some(session.replay().await?);
         }
         session.site.stop().await
     }
@@ -98,7 +99,7 @@ impl<'b> Session<'b> {
         let born = u64::try_from(clock::now().timestamp_millis())?;
         let population = Population::new(scale.users, scale.conversations, born);
         let site = Site::start(binaries, config, data, nodes).await?;
-        let mut session = Session { scale, population: &population, site };
+        let mut session = Session { binaries, scale, population: &population, site };
         session.fill().await?;
         let load = session.full_load("nodes", &Spread::uniform(&population)).await?;
         session.site.stop().await?;
@@ -169,6 +170,7 @@ impl<'b> Session<'b> {
         pace: Pace,
         look: Duration,
     ) -> anyhow::Result<Measured> {
+        self.site.settle(&self.site.tools(self.binaries)).await?;
         let mut driver = Driver::connect(&self.site, self.population).await?;
         driver.run(spread, pace, WARM_UP).await?;
         self.wait_for_tables().await?;
@@ -216,12 +218,12 @@ impl<'b> Session<'b> {
     }
 
     /// Builds the tables anew from a log of the larger size, on machines that do nothing else.
-    async fn replay(&mut self, binaries: &Binaries) -> anyhow::Result<Replay> {
+    async fn replay(&mut self) -> anyhow::Result<Replay> {
         self.site.stop_worker(Role::Handler).await?;
         self.add_messages(self.scale.events_large, 3).await?;
         self.wait_for_tables().await?;
         self.site.stop_worker(Role::Projector).await?;
-        replay::measure(&self.site, &self.site.tools(binaries)).await
+        replay::measure(&self.site, &self.site.tools(self.binaries)).await
     }
 }
 

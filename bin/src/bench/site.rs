@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use echolog_nats::{EventLog, ProvisionOptions};
 use echolog_projectors::db::Database;
 use echolog_projectors::store::Store;
@@ -21,6 +21,13 @@ use crate::supervise::{
 
 /// How long servers may take to become a cluster.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How far back a handler must know ids by itself before a load, in seconds: what it is after it has
+/// run for a while. Until then it asks PostgreSQL about each.
+const KNOWN_IDS: f64 = 200.0;
+
+/// How long it may take to read them.
+const WARM: Duration = Duration::from_secs(300);
 
 /// Servers and workers.
 #[derive(Debug)]
@@ -81,6 +88,19 @@ impl Site {
             Some(worker) => worker.stop().await,
             None => Ok(()),
         }
+    }
+
+    /// Lets everything come to rest as it was before the load that is measured: the same that plain
+    /// PostgreSQL gets.
+    pub(super) async fn settle(&self, tools: &Tools<'_>) -> anyhow::Result<()> {
+        tools.sql("echolog", "VACUUM ANALYZE; CHECKPOINT;", &[]).await?;
+        let handler = self.handler.as_ref().context("the handler does not run")?;
+        let deadline = Instant::now() + WARM;
+        while handler.gauge("echolog_known_ids_seconds").await?.is_none_or(|it| it < KNOWN_IDS) {
+            ensure!(Instant::now() < deadline, "the handler does not come to know the last ids");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
     }
 
     /// The most memory that a worker ever had, in MiB.

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::admit::{self, Admission};
 use super::limits::Limiter;
 use super::ownership::{Owned, Ownership};
-use super::recent::Recent;
+use super::recent::{self, Recent};
 use super::rejected::Rejected;
 use super::states::States;
 use super::tail::Tail;
@@ -466,7 +466,11 @@ impl Engine {
             let now = self.tail.window.broker_time().unwrap_or_default();
             self.tail.window.trim(positions.ledger(), now);
         }
-        self.handler.metrics.tail_events.set(self.tail.len() as f64);
+        let metrics = &self.handler.metrics;
+        metrics.tail_events.set(self.tail.len() as f64);
+        let now = self.tail.window.broker_time().unwrap_or_else(clock::now);
+        let reach = self.tail.window.recent.reach(now).min(recent::KEEP);
+        metrics.known_ids_seconds.set(reach.as_seconds_f64());
         let handlers = *self.handlers.borrow();
         while let Some(partition) = self.ownership.surplus(handlers) {
             tracing::info!(%partition, "gives the partition to another handler");

@@ -10,7 +10,7 @@ use echolog_nats::{BusError, EventLog};
 use crate::clock;
 
 /// How long ids are kept, where there is room.
-const KEEP: TimeDelta = TimeDelta::minutes(4);
+pub(super) const KEEP: TimeDelta = TimeDelta::minutes(4);
 
 /// How many ids of a kind are kept at most; about 16 bytes each.
 const CAPACITY: usize = 4_000_000;
@@ -116,6 +116,12 @@ impl Recent {
     /// Whether there surely is no such message.
     pub(super) fn is_new_message(&self, conversation: Uuid, id: Uuid) -> bool {
         self.messages.is_new(message(conversation, id), clock::time_of(id))
+    }
+
+    /// How far back every id of both kinds is known.
+    pub(super) fn reach(&self, now: Time) -> TimeDelta {
+        let since = self.commands.since.zip(self.messages.since);
+        since.map_or(TimeDelta::zero(), |(commands, messages)| now - commands.max(messages))
     }
 
     /// Drops what is old.
