@@ -19,14 +19,33 @@ pub enum Stream {
     Message,
     /// A claim to a unique value. Id: the HMAC of its kind and value, in hex.
     Claim,
+    /// Who logs in, and the sessions that follow. Id: the user, or the stand-in of a name that
+    /// nobody has.
+    Session,
+    /// The passwords of a user: the last event has the present one. Id: the user.
+    Password,
+    /// What else proves who somebody is: second factors, links to providers, API keys. Id: the user.
+    Credential,
+    /// One-time codes and password resets. Id: as of `Session`.
+    Code,
     /// Who owns a partition. Id: `epoch`.
     Owner,
 }
 
 impl Stream {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::User, Self::Block, Self::Conversation, Self::Message, Self::Claim, Self::Owner];
+    pub const ALL: [Self; 10] = [
+        Self::User,
+        Self::Block,
+        Self::Conversation,
+        Self::Message,
+        Self::Claim,
+        Self::Session,
+        Self::Password,
+        Self::Credential,
+        Self::Code,
+        Self::Owner,
+    ];
 
     /// The token in subjects and in `projection.deciders`.
     #[must_use]
@@ -37,6 +56,10 @@ impl Stream {
             Self::Conversation => "conversation",
             Self::Message => "message",
             Self::Claim => "claim",
+            Self::Session => "session",
+            Self::Password => "password",
+            Self::Credential => "credential",
+            Self::Code => "code",
             Self::Owner => "owner",
         }
     }
@@ -109,7 +132,11 @@ impl EventSubject {
             | Stream::Block
             | Stream::Conversation
             | Stream::Message
-            | Stream::Claim => self.partition == partition_of(&self.key.id),
+            | Stream::Claim
+            | Stream::Session
+            | Stream::Password
+            | Stream::Credential
+            | Stream::Code => self.partition == partition_of(&self.key.id),
         }
     }
 

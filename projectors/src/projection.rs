@@ -129,13 +129,28 @@ impl Projection {
     /// type says nothing; the ledger reads no content.
     pub(crate) fn concerns(self, stream: Stream) -> bool {
         match self {
-            Self::Auth => matches!(stream, Stream::User),
+            Self::Auth => matches!(
+                stream,
+                Stream::User
+                    | Stream::Session
+                    | Stream::Password
+                    | Stream::Credential
+                    | Stream::Code
+            ),
             Self::Users => matches!(stream, Stream::User | Stream::Block),
             Self::Messages => matches!(stream, Stream::Conversation | Stream::Message),
             Self::Audit => !matches!(stream, Stream::Claim | Stream::Owner),
             Self::Ledger => false,
             Self::Deciders => {
-                matches!(stream, Stream::User | Stream::Block | Stream::Conversation)
+                matches!(
+                    stream,
+                    Stream::User
+                        | Stream::Block
+                        | Stream::Conversation
+                        | Stream::Session
+                        | Stream::Credential
+                        | Stream::Code
+                )
             }
         }
     }

@@ -43,7 +43,13 @@ impl State {
             Stream::User => Some(Self::User(None)),
             Stream::Block => Some(Self::Block(Blocks::default())),
             Stream::Conversation => Some(Self::Conversation(None)),
-            Stream::Message | Stream::Claim | Stream::Owner => None,
+            Stream::Message
+            | Stream::Claim
+            | Stream::Session
+            | Stream::Password
+            | Stream::Credential
+            | Stream::Code
+            | Stream::Owner => None,
         }
     }
 
@@ -81,7 +87,13 @@ impl State {
             Stream::Block => rmp_serde::from_slice(bytes).map(Self::Block),
             Stream::Conversation => rmp_serde::from_slice(bytes)
                 .map(|conversation| Self::Conversation(Some(conversation))),
-            Stream::Message | Stream::Claim | Stream::Owner => {
+            Stream::Message
+            | Stream::Claim
+            | Stream::Session
+            | Stream::Password
+            | Stream::Credential
+            | Stream::Code
+            | Stream::Owner => {
                 return Err(UnreadableState {
                     stream: stream.name(),
                     reason: "not kept".to_owned(),
