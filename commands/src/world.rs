@@ -15,6 +15,10 @@ use crate::state::{Blocks, Claim, Conversation, Message, State, User};
 pub enum Key {
     /// A user.
     User(Uuid),
+    /// The sessions of an account.
+    Sessions(Uuid),
+    /// The present password of a user.
+    Password(Uuid),
     /// Whom a user blocks.
     Block(Uuid),
     /// A conversation.
@@ -30,9 +34,12 @@ impl Key {
     #[must_use]
     pub fn id(&self) -> String {
         match self {
-            Self::User(id) | Self::Block(id) | Self::Conversation(id) | Self::Message(id, _) => {
-                id.to_string()
-            }
+            Self::User(id)
+            | Self::Sessions(id)
+            | Self::Password(id)
+            | Self::Block(id)
+            | Self::Conversation(id)
+            | Self::Message(id, _) => id.to_string(),
             Self::Claim(ClaimId(id)) => id.clone(),
         }
     }
@@ -45,6 +52,7 @@ impl Key {
             Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_)) => {
                 Some(Self::Claim(ClaimId(stream.id.clone())))
             }
+            Event::Sessions(e) => Some(Self::Sessions(e.account_id())),
             Event::Users(UsersEvent::ProfileUpdated(e)) => Some(Self::User(e.user_id)),
             Event::Users(UsersEvent::UserBlocked(e)) => Some(Self::Block(e.user_id)),
             Event::Users(UsersEvent::UserUnblocked(e)) => Some(Self::Block(e.user_id)),

@@ -9,6 +9,7 @@ mod envelope;
 mod ids;
 mod messages;
 mod registry;
+mod session;
 mod subject;
 mod system;
 pub mod upcast;
@@ -27,6 +28,11 @@ pub use messages::{
     ParticipantRoleChanged, Pin, Reaction, Role,
 };
 pub use registry::{EVENT_TYPES, Event, EventType};
+pub use session::{
+    DeviceType, IdentifierType, LoginFailed, LoginFailure, LoginMethod, LoginSucceeded, Origin,
+    Platform, RefreshTokenReused, RevokedReason, SessionEvent, SessionRefreshed, SessionRevoked,
+    SessionStarted, TokenHash, UnlockedBy, UserLocked, UserUnlocked,
+};
 pub use subject::{EventSubject, InvalidSubject, Stream, StreamKey};
 pub use system::{AttemptRecorded, OwnershipTaken, PositionRecorded, SystemEvent};
 pub use users::{ProfileUpdated, ProfileVisibility, UserBlocked, UserUnblocked, UsersEvent};

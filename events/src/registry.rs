@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    AuthEvent, Body, MessagesEvent, Stream, StreamKey, SystemEvent, Unreadable, UsersEvent, Uuid,
-    upcast,
+    AuthEvent, Body, MessagesEvent, SessionEvent, Stream, StreamKey, SystemEvent, Unreadable,
+    UsersEvent, Uuid, upcast,
 };
 
 /// Any event of any domain.
@@ -12,6 +12,8 @@ use crate::{
 pub enum Event {
     /// Accounts and claims.
     Auth(AuthEvent),
+    /// Logging in, and sessions.
+    Sessions(SessionEvent),
     /// Profiles and blocking.
     Users(UsersEvent),
     /// Conversations and messages.
@@ -93,6 +95,14 @@ registry! {
     Auth(AuthEvent::UserRegistered) = "auth.user_registered" at 1,
     Auth(AuthEvent::IdentifierClaimed) = "auth.identifier_claimed" at 1,
     Auth(AuthEvent::IdentifierReleased) = "auth.identifier_released" at 1,
+    Sessions(SessionEvent::LoginSucceeded) = "auth.login_succeeded" at 1,
+    Sessions(SessionEvent::LoginFailed) = "auth.login_failed" at 1,
+    Sessions(SessionEvent::UserLocked) = "auth.user_locked" at 1,
+    Sessions(SessionEvent::UserUnlocked) = "auth.user_unlocked" at 1,
+    Sessions(SessionEvent::SessionStarted) = "auth.session_started" at 1,
+    Sessions(SessionEvent::SessionRefreshed) = "auth.session_refreshed" at 1,
+    Sessions(SessionEvent::RefreshTokenReused) = "auth.refresh_token_reused" at 1,
+    Sessions(SessionEvent::SessionRevoked) = "auth.session_revoked" at 1,
     Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
     Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
     Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,
@@ -127,6 +137,7 @@ impl Event {
             Self::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_)) => {
                 key.stream == Stream::Claim
             }
+            Self::Sessions(e) => key.is(Stream::Session, e.account_id()),
             Self::Users(UsersEvent::ProfileUpdated(e)) => key.is(Stream::User, e.user_id),
             Self::Users(UsersEvent::UserBlocked(e)) => key.is(Stream::Block, e.user_id),
             Self::Users(UsersEvent::UserUnblocked(e)) => key.is(Stream::Block, e.user_id),

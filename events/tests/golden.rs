@@ -22,6 +22,10 @@ fn samples() -> Vec<Event> {
     let reaction = Reaction { conversation_id, message_id, user_id, emoji: "👍".to_owned() };
     let pin = Pin { conversation_id, message_id, user_id };
     let text = |text: &str| Some(text.to_owned());
+    let session_id = id(5);
+    let origin = Origin { ip_address: "192.0.2.1".parse().ok(), user_agent: text("a browser") };
+    let serde_json::Value::Object(device) = json!({ "os": "iOS" }) else { panic!("an object") };
+    let later = DateTime::from_timestamp(1_800_000_000, 123_456_000).expect("a time");
     vec![
         Event::Auth(AuthEvent::UserRegistered(UserRegistered {
             user_id,
@@ -41,6 +45,74 @@ fn samples() -> Vec<Event> {
         Event::Auth(AuthEvent::IdentifierReleased(IdentifierReleased {
             kind: ClaimKind::DirectPair,
             owner_id: conversation_id,
+        })),
+        Event::Sessions(SessionEvent::LoginSucceeded(LoginSucceeded {
+            user_id,
+            session_id,
+            identifier: "ada@example.org".to_owned(),
+            identifier_type: IdentifierType::Email,
+            method: LoginMethod::Password,
+            origin: origin.clone(),
+            device_id: "a phone".to_owned(),
+        })),
+        Event::Sessions(SessionEvent::LoginFailed(LoginFailed {
+            account_id: user_id,
+            user_id: Some(user_id),
+            identifier: "+442071838750".to_owned(),
+            identifier_type: IdentifierType::Phone,
+            reason: LoginFailure::WrongPassword,
+            counts: true,
+            origin: Origin::default(),
+            device_id: text("a phone"),
+        })),
+        Event::Sessions(SessionEvent::UserLocked(UserLocked {
+            account_id: user_id,
+            user_id: Some(user_id),
+            locked_until: later,
+            failed_attempts: 5,
+        })),
+        Event::Sessions(SessionEvent::UserUnlocked(UserUnlocked { user_id, by: UnlockedBy::Time })),
+        Event::Sessions(SessionEvent::SessionStarted(Box::new(SessionStarted {
+            user_id,
+            session_id,
+            token_hash: TokenHash::new("aa"),
+            refresh_id: id(6),
+            refresh_hash: TokenHash::new("bb"),
+            device_id: "a phone".to_owned(),
+            device_name: text("Ada's"),
+            device_type: Some(DeviceType::Mobile),
+            platform: Platform::Ios,
+            device_fingerprint: text("f"),
+            device_metadata: device.clone(),
+            fcm_token: text("p"),
+            origin: origin.clone(),
+            expires_at: later,
+        }))),
+        Event::Sessions(SessionEvent::SessionRefreshed(Box::new(SessionRefreshed {
+            user_id,
+            session_id,
+            token_hash: TokenHash::new("cc"),
+            old_refresh_id: id(6),
+            refresh_id: id(7),
+            refresh_hash: TokenHash::new("dd"),
+            generation: 1,
+            expires_at: later,
+            device_name: text("Ada's"),
+            device_metadata: Some(device),
+            fcm_token: text("q"),
+            origin: origin.clone(),
+        }))),
+        Event::Sessions(SessionEvent::RefreshTokenReused(RefreshTokenReused {
+            user_id,
+            session_id,
+            generation: 0,
+            origin,
+        })),
+        Event::Sessions(SessionEvent::SessionRevoked(SessionRevoked {
+            user_id,
+            session_id,
+            reason: RevokedReason::TokenReuse,
+            by_user_id: Some(user_id),
         })),
         Event::Users(UsersEvent::ProfileUpdated(ProfileUpdated {
             user_id,
