@@ -16,13 +16,3 @@ pub fn now() -> Time {
 pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }
-
-/// The time in a UUIDv7; `None` for any other id.
-#[must_use]
-pub fn time_of(id: Uuid) -> Option<Time> {
-    if id.get_version_num() != 7 {
-        return None;
-    }
-    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
-    Time::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
-}

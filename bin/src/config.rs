@@ -10,6 +10,8 @@ use echolog_projectors::db::{Database, DatabaseOptions};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use crate::handler::Keys;
+
 /// What has to survive a crash of the machine that NATS runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Durability {
@@ -141,6 +143,14 @@ impl Config {
     /// No master key, or one that is too short.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         Ok(Settings { claim_key: self.derive("claims")?, ..Settings::default() })
+    }
+
+    /// The keys of what handlers give out.
+    ///
+    /// # Errors
+    /// No master key, or one that is too short.
+    pub fn keys(&self) -> anyhow::Result<Keys> {
+        Ok(Keys { tokens: self.derive("tokens")? })
     }
 
     /// Tells the master key from others without telling what it is.

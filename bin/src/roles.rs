@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::config::{Config, Durability};
 use crate::connect::Connected;
-use crate::handler::{Handler, RateLimit};
+use crate::handler::{Handler, Limits};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::projector::Projector;
@@ -66,11 +66,7 @@ impl Running {
     ///
     /// # Errors
     /// What they cannot start without.
-    pub async fn start(
-        config: &Config,
-        roles: Roles,
-        rate_limit: RateLimit,
-    ) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, roles: Roles, limits: Limits) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let Connected { bus, names, log, database } = Connected::open(config, roles.name()).await?;
         if roles.handler {
@@ -96,7 +92,8 @@ impl Running {
                 names,
                 store: Store::new(&database),
                 settings: Arc::new(config.settings()?),
-                rate_limit,
+                keys: Arc::new(config.keys()?),
+                limits,
                 metrics: metrics.handler.clone(),
                 owner: format!(
                     "{}:{}:{}",

@@ -1,7 +1,9 @@
 //! Everything about a command except its content: who, on what, when, under which settings.
 
+use chrono::TimeDelta;
 use echolog_events::{Time, Uuid};
 
+use crate::auth::Findings;
 use crate::{Rejection, fields};
 
 /// Who a command comes from. The broker's permissions make sure that it is true.
@@ -47,11 +49,24 @@ pub struct Settings {
     pub require_verified_contact: bool,
     /// The most members that a conversation may have.
     pub max_members: usize,
+    /// How many attempts to log in may fail before nobody can for a while.
+    pub login_attempts: u32,
+    /// How long nobody can.
+    pub login_lock: TimeDelta,
+    /// How long a session lasts that is not refreshed.
+    pub session_lifetime: TimeDelta,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { claim_key: Vec::new(), require_verified_contact: false, max_members: 10_000 }
+        Self {
+            claim_key: Vec::new(),
+            require_verified_contact: false,
+            max_members: 10_000,
+            login_attempts: 5,
+            login_lock: TimeDelta::minutes(15),
+            session_lifetime: TimeDelta::days(30),
+        }
     }
 }
 
@@ -61,6 +76,9 @@ impl std::fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("require_verified_contact", &self.require_verified_contact)
             .field("max_members", &self.max_members)
+            .field("login_attempts", &self.login_attempts)
+            .field("login_lock", &self.login_lock)
+            .field("session_lifetime", &self.session_lifetime)
             .finish_non_exhaustive()
     }
 }
@@ -76,6 +94,8 @@ pub struct Context<'a> {
     pub time: Time,
     /// Under which settings.
     pub settings: &'a Settings,
+    /// What the request path found out.
+    pub findings: &'a Findings,
 }
 
 impl Context<'_> {

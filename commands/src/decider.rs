@@ -1,6 +1,7 @@
 //! What every command has to say for itself.
 
-use echolog_events::{Event, Stream, StreamKey};
+use echolog_events::{Event, SessionEvent, Stream, StreamKey};
+use serde_json::Value;
 
 use crate::{Context, Doc, Key, Rejection, World};
 
@@ -25,6 +26,11 @@ pub trait Decide {
     /// # Errors
     /// What the rules say no to.
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision;
+
+    /// What the outcome says besides the names of its events. A retry is not told it again.
+    fn data(&self, _: &[&Event]) -> Option<Value> {
+        None
+    }
 }
 
 /// The states that decisions ask for.
@@ -67,5 +73,12 @@ impl NewEvent {
 impl From<echolog_events::MessagesEvent> for NewEvent {
     fn from(event: echolog_events::MessagesEvent) -> Self {
         Self::new(event.stream(), Event::Messages(event))
+    }
+}
+
+impl From<SessionEvent> for NewEvent {
+    fn from(event: SessionEvent) -> Self {
+        let key = StreamKey::of(Stream::Session, event.account_id());
+        Self::new(key, Event::Sessions(event))
     }
 }

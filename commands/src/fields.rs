@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use echolog_events::{JsonMap, Uuid};
+use echolog_events::{JsonMap, Time, Uuid};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -22,6 +22,16 @@ pub fn parse_id(text: &str) -> Result<Uuid, &'static str> {
         Ok(id) if id.to_string() == text => Ok(id),
         _ => Err("This is no UUID in lower-case, hyphenated text."),
     }
+}
+
+/// When a UUIDv7 was made, as it says; `None` for any other id.
+#[must_use]
+pub fn made(id: Uuid) -> Option<Time> {
+    if id.get_version_num() != 7 {
+        return None;
+    }
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    Time::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
 }
 
 /// Defines a text type whose values have passed a check.
@@ -384,6 +394,33 @@ impl Password {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+/// A token of ours, as a client shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The token itself, for the one who checks it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)
+            .map_err(|_| D::Error::custom("A token is a text."))?;
+        at_most(&text, 512).map_err(D::Error::custom)?;
+        Ok(Self(text))
     }
 }
 

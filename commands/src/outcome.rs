@@ -4,6 +4,8 @@ use echolog_events::Uuid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::NewEvent;
+
 /// What became of a command, as it is sent back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -30,7 +32,7 @@ impl Outcome {
     /// The outcome of a command that the rules, or we, say no to.
     #[must_use]
     pub fn refused(command_id: Option<Uuid>, rejection: Rejection) -> Self {
-        let Rejection { code, message, field, data } = rejection;
+        let Rejection { code, message, field, data, events: _ } = rejection;
         Self {
             command_id,
             status: code.status(),
@@ -178,6 +180,8 @@ pub struct Rejection {
     pub field: Option<String>,
     /// What else the client may want to know.
     pub data: Option<Value>,
+    /// What happened nonetheless, and has to be remembered.
+    pub events: Box<[NewEvent]>,
 }
 
 macro_rules! constructors {
@@ -187,7 +191,13 @@ macro_rules! constructors {
                 #[doc = concat!("A rejection with the code `", stringify!($name), "`.")]
                 #[must_use]
                 pub fn $name(message: impl Into<String>) -> Self {
-                    Self { code: ErrorCode::$code, message: message.into(), field: None, data: None }
+                    Self {
+                        code: ErrorCode::$code,
+                        message: message.into(),
+                        field: None,
+                        data: None,
+                        events: Box::default(),
+                    }
                 }
             )*
         }
@@ -219,6 +229,14 @@ impl Rejection {
         Self::about_field(ErrorCode::TooLarge, field, message)
     }
 
+    /// The same, with events that it leads to all the same; the first is in the stream of the
+    /// command's target.
+    #[must_use]
+    pub fn leaving(mut self, events: impl IntoIterator<Item = NewEvent>) -> Self {
+        self.events = events.into_iter().collect();
+        self
+    }
+
     /// The same, with something that the client may want to know.
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {
@@ -228,6 +246,6 @@ impl Rejection {
 
     fn about_field(code: ErrorCode, field: &str, message: impl Into<String>) -> Self {
         let field = (!field.is_empty()).then(|| field.to_owned());
-        Self { code, message: message.into(), field, data: None }
+        Self { code, message: message.into(), field, data: None, events: Box::default() }
     }
 }

@@ -1,10 +1,12 @@
 //! The list of all commands.
 
-use echolog_events::{PasswordHash, Stream, Uuid};
+use echolog_events::{Event, PasswordHash, Stream, Uuid};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::auth::RegisterUser;
+use crate::auth::{
+    LogIn, RefreshSession, RegisterUser, RevokeAllSessions, RevokeSession, UnlockUser,
+};
 use crate::fields::Password;
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
@@ -21,6 +23,8 @@ pub enum Secrecy {
     Plain,
     /// When one of these fields is there.
     With(&'static [&'static str]),
+    /// Always, or its outcome does.
+    Always,
 }
 
 /// One of the commands.
@@ -48,6 +52,7 @@ impl CommandType {
     pub fn is_secret_with(self, body: &serde_json::Value) -> bool {
         match self.secrecy {
             Secrecy::Plain => false,
+            Secrecy::Always => true,
             Secrecy::With(fields) => fields.iter().any(|field| body.get(field).is_some()),
         }
     }
@@ -119,6 +124,12 @@ macro_rules! registry {
                 match self { $(Self::$command(command) => command.needs(context, world, needs)),* }
             }
 
+            /// What its outcome says besides the names of its events.
+            #[must_use]
+            pub fn data(&self, events: &[&Event]) -> Option<serde_json::Value> {
+                match self { $(Self::$command(command) => command.data(events)),* }
+            }
+
             /// Decides it.
             ///
             /// # Errors
@@ -140,6 +151,11 @@ macro_rules! registry {
 
 registry! {
     RegisterUser = ("auth", "register_user", Secrecy::With(&["password"])),
+    LogIn = ("auth", "log_in", Secrecy::Always),
+    RefreshSession = ("auth", "refresh_session", Secrecy::Always),
+    RevokeSession = ("auth", "revoke_session", Secrecy::Plain),
+    RevokeAllSessions = ("auth", "revoke_all_sessions", Secrecy::Plain),
+    UnlockUser = ("auth", "unlock_user", Secrecy::Plain),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),
     BlockUser = ("users", "block_user", Secrecy::Plain),
     UnblockUser = ("users", "unblock_user", Secrecy::Plain),
@@ -184,12 +200,19 @@ impl Command {
     /// Whether it carries a secret now.
     #[must_use]
     pub fn carries_secret(&self) -> bool {
-        if let Self::RegisterUser(command) = self { command.password.is_some() } else { false }
+        match self {
+            Self::RegisterUser(command) => command.password.is_some(),
+            _ => self.command_type().secrecy == Secrecy::Always,
+        }
     }
 
     /// Takes the password out, if there is one.
     pub fn take_password(&mut self) -> Option<Password> {
-        if let Self::RegisterUser(command) = self { command.password.take() } else { None }
+        match self {
+            Self::RegisterUser(command) => command.password.take(),
+            Self::LogIn(command) => command.password.take(),
+            _ => None,
+        }
     }
 
     /// Puts in what a password was hashed to.

@@ -4,11 +4,13 @@
 //! it, so a decision that reads a state it did not ask for fails its test.
 
 mod dice;
+mod logins;
 
 use std::collections::HashSet;
 
 use echolog_events::{Event, MessagesEvent, Stream, StreamKey, Time, Uuid};
 
+use crate::auth::Findings;
 use crate::state::{Claim, State};
 use crate::{
     Actor, ClaimId, Command, Context, Decision, ErrorCode, Key, Needs, NewEvent, Rejection,
@@ -25,6 +27,8 @@ const ROUNDS: usize = 4;
 pub struct Story {
     past: Vec<(StreamKey, Event)>,
     settings: Settings,
+    findings: Findings,
+    time: Time,
 }
 
 /// A story with a command: what becomes of it.
@@ -48,9 +52,39 @@ impl Story {
         Self::default()
     }
 
+    /// Nothing has happened, and one who fails twice to log in is locked out: for stories that dice
+    /// tell, in which few things happen often.
+    #[must_use]
+    pub fn of_dice() -> Self {
+        Self::new().settings(Settings { login_attempts: 2, ..Settings::default() })
+    }
+
     /// Other settings.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// What the request path has found out about the commands that follow.
+    pub fn findings(mut self, findings: Findings) -> Self {
+        self.findings = findings;
+        self
+    }
+
+    /// When the commands that follow are decided; otherwise at the beginning of 1970.
+    pub fn at(mut self, time: Time) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// This command was refused, and left something behind.
+    ///
+    /// # Panics
+    /// If it was not.
+    pub fn failed(mut self, actor: &Actor, target: Uuid, command: impl Into<Command>) -> Self {
+        let no = self.decide(actor, target, &command.into()).expect_err("the command is refused");
+        assert!(!no.events.is_empty(), "it leaves something behind: {no:?}");
+        self.past.extend(no.events.into_iter().map(|new| (new.key, new.event)));
         self
     }
 
@@ -104,7 +138,13 @@ impl Story {
     }
 
     fn decide(&self, actor: &Actor, target: Uuid, command: &Command) -> Decision {
-        let context = Context { actor, target, time: Time::default(), settings: &self.settings };
+        let context = Context {
+            actor,
+            target,
+            time: self.time,
+            settings: &self.settings,
+            findings: &self.findings,
+        };
         let mut world = World::default();
         let mut asked = HashSet::new();
         for round in 0.. {
@@ -122,12 +162,16 @@ impl Story {
             }
         }
         let decision = command.decide(&context, &world);
-        for event in decision.iter().flatten() {
+        let events = match &decision {
+            Ok(events) => events.as_slice(),
+            Err(no) => &no.events,
+        };
+        for event in events {
             if let Some(key) = Key::changed_by(&event.key, &event.event) {
                 assert!(asked.contains(&key), "{command:?} changes {key:?} but did not ask for it");
             }
         }
-        if let Some(first) = decision.iter().flatten().next() {
+        if let Some(first) = events.first() {
             assert_eq!(first.key, StreamKey::of(command.stream(), target), "the target's stream");
         }
         decision
@@ -138,6 +182,7 @@ impl Story {
     pub fn state(&self, key: &Key) -> State {
         let mut state = match key {
             Key::User(_) => State::User(None),
+            Key::Sessions(_) => State::Sessions(crate::state::Sessions::default()),
             Key::Block(_) => State::Block(crate::state::Blocks::default()),
             Key::Conversation(_) => State::Conversation(None),
             Key::Message(..) => State::Message(None),
@@ -177,6 +222,14 @@ impl Ending {
     /// If something has to, or if it is refused.
     pub fn then_nothing(self) {
         self.then([]);
+    }
+
+    /// What became of it.
+    ///
+    /// # Errors
+    /// The no.
+    pub fn decision(self) -> Decision {
+        self.decision
     }
 
     /// It is accepted with these events.

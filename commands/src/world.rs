@@ -8,7 +8,7 @@ use echolog_events::{
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::state::{Blocks, Claim, Conversation, Message, State, User};
+use crate::state::{Blocks, Claim, Conversation, Message, Sessions, State, User};
 
 /// Names a state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,8 +17,6 @@ pub enum Key {
     User(Uuid),
     /// The sessions of an account.
     Sessions(Uuid),
-    /// The present password of a user.
-    Password(Uuid),
     /// Whom a user blocks.
     Block(Uuid),
     /// A conversation.
@@ -36,7 +34,6 @@ impl Key {
         match self {
             Self::User(id)
             | Self::Sessions(id)
-            | Self::Password(id)
             | Self::Block(id)
             | Self::Conversation(id)
             | Self::Message(id, _) => id.to_string(),
@@ -165,6 +162,17 @@ impl World {
     #[must_use]
     pub fn user(&self, id: Uuid) -> Option<&User> {
         if let Some(State::User(user)) = self.0.get(&Key::User(id)) { user.as_ref() } else { None }
+    }
+
+    /// The sessions of an account.
+    #[must_use]
+    pub fn sessions(&self, account: Uuid) -> &Sessions {
+        static NONE: Sessions = Sessions::new();
+        if let Some(State::Sessions(sessions)) = self.0.get(&Key::Sessions(account)) {
+            sessions
+        } else {
+            &NONE
+        }
     }
 
     /// Whether `blocker` blocks `blocked`.

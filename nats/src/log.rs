@@ -310,6 +310,25 @@ impl EventLog {
         found(stream.get_last_raw_message_by_subject(&subject).await)
     }
 
+    /// The first event of a stream.
+    ///
+    /// # Errors
+    /// What the broker says.
+    pub async fn first(
+        &self,
+        partition: Partition,
+        key: &StreamKey,
+    ) -> Result<Option<Recorded>, BusError> {
+        let subject = self.subject(partition, key);
+        let stream = self
+            .bus
+            .jetstream
+            .get_stream_no_info(self.names.event_stream())
+            .await
+            .map_err(BusError::request)?;
+        found(stream.get_first_raw_message_by_subject(&subject, 1).await)
+    }
+
     /// The event with this sequence; `None` if there is none.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub mod header {
     pub const AWAIT: &str = "Echolog-Await";
     /// On the way from the request path to the owner: what a password was hashed to.
     pub const PASSWORD_HASH: &str = "Echolog-Password-Hash";
+    /// On the way from the request path to the owner: what else it found out, as JSON.
+    pub const FINDINGS: &str = "Echolog-Findings";
     /// On the way from the request path to the owner: the subject that the client used.
     pub const SUBJECT: &str = "Echolog-Subject";
 }
@@ -47,6 +49,13 @@ impl Names {
     #[must_use]
     pub fn tenant(&self) -> &str {
         &self.tenant
+    }
+
+    /// The subject of a request.
+    #[must_use]
+    pub fn request(&self, subject: &CommandSubject) -> String {
+        let CommandSubject { actor, domain, command, target } = subject;
+        format!("req.{}.{actor}.{domain}.{command}.{target}", self.tenant)
     }
 
     /// The stream of commands.

@@ -84,6 +84,7 @@ pub fn command_message(data: &[u8]) {
             message: error.message,
             field: error.field,
             data: refusal.data,
+            events: Box::default(),
         });
     }
 }

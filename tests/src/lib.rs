@@ -14,7 +14,7 @@ use echolog::client::{Client, Request};
 use echolog::clock;
 use echolog::config::{Config, Durability};
 use echolog::connect::Connected;
-use echolog::handler::RateLimit;
+use echolog::handler::{Limits, RateLimit};
 use echolog::roles::{Roles, Running};
 use echolog::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
@@ -144,7 +144,8 @@ impl Tenant {
     /// # Errors
     /// What they cannot start without.
     pub async fn add(&mut self, roles: Roles) -> anyhow::Result<()> {
-        let unlimited = RateLimit { per_second: 0.0, burst: 0.0 };
+        let unlimited =
+            Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
         self.workers.push(Running::start(&self.config, roles, unlimited).await?);
         Ok(())
     }

@@ -267,15 +267,19 @@ fn a_secret_in_the_queue_is_refused_and_erased() {
     run(async {
         let t = Tenant::start().await?;
         let marked = "a marked secret of a client in error";
-        let id = clock::new_id().to_string();
-        let headers = [("Nats-Msg-Id", id.as_str()), ("Content-Type", "application/json")];
-        let body = format!("{{\"username\":\"eve\",\"password\":\"{marked}\"}}");
-        let target = clock::new_id().to_string();
-        let (_, payload) =
-            raw(&t, "anon-1", "auth.register_user", &target, &headers, body.as_bytes()).await?;
-        let outcome =
-            ContentType::Json.decode_outcome(&payload).map_err(|e| anyhow::anyhow!("{e:?}"))?;
-        assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Invalid));
+        for (name, body) in [
+            ("auth.register_user", json!({ "username": "eve", "password": marked })),
+            ("auth.log_in", json!({ "identifier": "eve", "password": marked })),
+            ("auth.refresh_session", json!({ "refresh_token": marked })),
+        ] {
+            let (id, target) = (clock::new_id().to_string(), clock::new_id().to_string());
+            let headers = [("Nats-Msg-Id", id.as_str()), ("Content-Type", "application/json")];
+            let body = body.to_string();
+            let (_, payload) = raw(&t, "anon-1", name, &target, &headers, body.as_bytes()).await?;
+            let outcome =
+                ContentType::Json.decode_outcome(&payload).map_err(|e| anyhow::anyhow!("{e:?}"))?;
+            assert_eq!(outcome.error.map(|error| error.code), Some(ErrorCode::Invalid));
+        }
         let js = t.jetstream().await?;
         let stream = js.get_stream(format!("CMD_{}", t.config.tenant)).await?;
         let state = &stream.cached_info().state;

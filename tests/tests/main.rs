@@ -10,6 +10,7 @@ mod contract;
 mod conversations;
 mod corpus;
 mod crash;
+mod logins;
 mod model;
 mod parking;
 mod projections;

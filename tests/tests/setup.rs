@@ -5,7 +5,7 @@ use std::time::Duration;
 use echolog::clock;
 use echolog::config::{Config, Durability};
 use echolog::connect::Connected;
-use echolog::handler::RateLimit;
+use echolog::handler::{Limits, RateLimit};
 use echolog::retry::Retry;
 use echolog::roles::{Roles, Running};
 use echolog::supervise::{Binaries, Supervised};
@@ -121,7 +121,7 @@ fn tables_ahead_of_their_log_are_left_alone() {
     run(async {
         let t = Tenant::without_workers().await?;
         t.database.execute("UPDATE projection.checkpoints SET position = 1000").await?;
-        let limit = RateLimit { per_second: 0.0, burst: 0.0 };
+        let limit = Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
         let started = Running::start(&t.config, Roles::ALL, limit).await;
         let error = started.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("up to 1000, but the log ends at 0: its end was lost"), "{error}");
@@ -141,7 +141,7 @@ async fn replace_log(t: &Tenant, id: Uuid) -> anyhow::Result<()> {
 fn nobody_goes_on_with_another_log() {
     run(async {
         let t = Tenant::without_workers().await?;
-        let limit = RateLimit { per_second: 0.0, burst: 0.0 };
+        let limit = Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
         let mut running = Vec::new();
         for roles in [Roles::HANDLER, Roles::PROJECTOR] {
             running.push(Running::start(&t.config, roles, limit).await?);
@@ -214,7 +214,7 @@ fn a_wrong_password_is_told_from_a_server_that_is_gone() {
 fn a_log_that_is_not_synced_is_asked_for_by_name() {
     run(async {
         let t = Tenant::without_workers().await?;
-        let limit = RateLimit { per_second: 0.0, burst: 0.0 };
+        let limit = Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
         let config = Config { durability: Durability::Synced, ..t.config.clone() };
         let started = Running::start(&config, Roles::HANDLER, limit).await;
         let error = started.err().map(|error| error.to_string()).unwrap_or_default();

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use echolog::client::Request;
 use echolog::clock;
 use echolog::roles::Roles;
 use echolog_commands::Status;
+use echolog_events::partition_of;
+use echolog_nats::Names;
 use echolog_tests::{Tenant, eventually, run};
+use futures::StreamExt as _;
+use futures::future::join_all;
 use serde_json::json;
+use tokio::time::{interval, timeout, timeout_at};
 
 #[test]
 fn a_handler_hands_over_under_load() {
@@ -51,6 +57,43 @@ fn a_handler_hands_over_under_load() {
         .await?;
         let dense = t.value("SELECT max(seq) = count(*) FROM messages.messages").await?;
         assert_eq!(dense, "true");
+        Ok(())
+    });
+}
+
+#[test]
+fn after_a_load_the_queue_is_asked_no_more_often_than_before() {
+    run(async {
+        let t = Tenant::start().await?;
+        let (ada, bob) = (t.user("ada").await?, t.user("bob").await?);
+        let group = t.group(&[ada, bob]).await?;
+        let names = t.config.names()?;
+        let consumer = Names::consumer(partition_of(&group.to_string()));
+        let asked = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", names.command_stream());
+        let mut asked = t.bus.subscribe(asked, None).await?;
+        // So slow that a pull for 500 is over before it is filled, and so fast that the next one is
+        // under way by then.
+        let mut pace = interval(Duration::from_millis(100));
+        for _ in 0..80 {
+            pace.tick().await;
+            let burst = (0..30).map(|number| {
+                let body = json!({ "message_id": clock::new_id(), "content": number.to_string() });
+                let request = Request::new(ada, "messages.send_message", group, body);
+                let client = t.client.clone();
+                async move { client.send(&request).await }
+            });
+            for outcome in join_all(burst).await {
+                assert_eq!(outcome?.status, Status::Accepted);
+            }
+        }
+        while timeout(Duration::from_millis(1), asked.next()).await.is_ok() {}
+        let end = Instant::now() + Duration::from_secs(6);
+        let mut pulls = 0;
+        while timeout_at(end.into(), asked.next()).await.is_ok() {
+            pulls += 1;
+        }
+        // One is under way at a time, each for a second and a half; at first there may be two.
+        assert!((3..=8).contains(&pulls), "{pulls} in six seconds");
         Ok(())
     });
 }

@@ -97,8 +97,12 @@ fn describe_command(out: &mut String, command: CommandType) -> anyhow::Result<()
     let doc = command.doc;
     writeln!(out, "\n### `{}.{}`\n\n{}\n", command.domain, command.name, doc.summary)?;
     writeln!(out, "Target: {}.", doc.target)?;
-    if let Secrecy::With(fields) = command.secrecy {
-        writeln!(out, "Goes by `req.` when it has `{}`.", fields.join("`, `"))?;
+    match command.secrecy {
+        Secrecy::Plain => {}
+        Secrecy::With(fields) => {
+            writeln!(out, "Goes by `req.` when it has `{}`.", fields.join("`, `"))?;
+        }
+        Secrecy::Always => writeln!(out, "Goes by `req.` always.")?,
     }
     if !doc.fields.is_empty() {
         out.push_str("\n| field | | |\n|---|---|---|\n");

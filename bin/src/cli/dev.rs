@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
     let mut stop = serve::stop_signal()?;
-    let dev = Dev::start(config, &args.data, args.serve.rate_limit()).await?;
+    let dev = Dev::start(config, &args.data, args.serve.limits()).await?;
     println!("{}", dev.welcome());
     let toured = if args.tour {
         tokio::select! {

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::handler::RateLimit;
+use crate::handler::{HashingLimits, Limits, RateLimit};
 use crate::roles::{Roles, Running};
 
 /// Run workers against given servers.
@@ -19,16 +19,36 @@ pub(super) struct Args {
     /// Commands that one actor may send at once.
     #[arg(long, env = "ECHOLOG_RATE_BURST", default_value_t = RateLimit::default().burst)]
     rate_burst: f64,
+    /// Memory that hashing one password takes, in KiB.
+    #[arg(long, env = "ECHOLOG_ARGON2_MEMORY_KIB", default_value_t = HashingLimits::default().memory_kib)]
+    argon2_memory_kib: u32,
+    /// How often that memory is gone through.
+    #[arg(long, env = "ECHOLOG_ARGON2_ITERATIONS", default_value_t = HashingLimits::default().iterations)]
+    argon2_iterations: u32,
+    /// Passwords that are hashed or checked at once; each takes a core.
+    #[arg(long, env = "ECHOLOG_HASHING_THREADS", default_value_t = HashingLimits::default().threads)]
+    hashing_threads: usize,
+    /// Passwords that wait for that at most; more are told to come back later.
+    #[arg(long, env = "ECHOLOG_HASHING_QUEUE", default_value_t = HashingLimits::default().queue)]
+    hashing_queue: usize,
 }
 
 impl Args {
-    pub(super) fn rate_limit(&self) -> RateLimit {
-        RateLimit { per_second: self.rate_limit, burst: self.rate_burst }
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            rate: RateLimit { per_second: self.rate_limit, burst: self.rate_burst },
+            hashing: HashingLimits {
+                memory_kib: self.argon2_memory_kib,
+                iterations: self.argon2_iterations,
+                threads: self.hashing_threads.max(1),
+                queue: self.hashing_queue,
+            },
+        }
     }
 }
 
 pub(super) async fn run(config: Config, args: Args, roles: Roles) -> anyhow::Result<ExitCode> {
-    let running = Running::start(&config, roles, args.rate_limit()).await?;
+    let running = Running::start(&config, roles, args.limits()).await?;
     tracing::info!(tenant = %config.tenant, metrics = %running.metrics_addr, "ready");
     running.until(stop_signal()?).await?;
     Ok(ExitCode::SUCCESS)

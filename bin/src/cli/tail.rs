@@ -96,10 +96,12 @@ fn line(event: &Recorded) -> Value {
     })
 }
 
-/// A hash is no secret, but no business of a terminal either.
+/// A hash is no secret, but no business of a terminal either; nor is where push messages go.
 fn redact(mut data: Value) -> Value {
-    if let Some(hash) = data.get_mut("password_hash").filter(|hash| !hash.is_null()) {
-        *hash = "[redacted]".into();
+    let hidden = |name: &str| name.ends_with("_hash") || name == "fcm_token";
+    let fields = data.as_object_mut().into_iter().flatten();
+    for (_, value) in fields.filter(|(name, value)| hidden(name) && !value.is_null()) {
+        *value = "[redacted]".into();
     }
     data
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::connect::Connected;
-use crate::handler::RateLimit;
+use crate::handler::Limits;
 use crate::roles::{Roles, Running};
 use crate::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
@@ -37,7 +37,7 @@ impl Dev {
     ///
     /// # Errors
     /// What is missing, with the remedy.
-    pub async fn start(config: Config, data: &Path, rate_limit: RateLimit) -> anyhow::Result<Self> {
+    pub async fn start(config: Config, data: &Path, limits: Limits) -> anyhow::Result<Self> {
         let binaries = Binaries::find()?;
         fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
         let data = data.canonicalize()?;
@@ -67,7 +67,7 @@ impl Dev {
         };
         let database = config.database_or_create().await?;
         Connected::set_up(&config, database, &ProvisionOptions::default()).await?;
-        let running = start_workers(&config, rate_limit).await?;
+        let running = start_workers(&config, limits).await?;
         let dev = Self { config, running, binaries, nats, postgres, data };
         dev.write_env()?;
         Ok(dev)
@@ -152,13 +152,13 @@ impl Dev {
 }
 
 /// The default address of the metrics may be taken; here any other will do.
-async fn start_workers(config: &Config, rate_limit: RateLimit) -> anyhow::Result<Running> {
+async fn start_workers(config: &Config, limits: Limits) -> anyhow::Result<Running> {
     let free = std::net::TcpListener::bind(config.metrics_addr).is_ok();
     let mut config = config.clone();
     if !free {
         config.metrics_addr.set_port(0);
     }
-    Running::start(&config, Roles::ALL, rate_limit).await
+    Running::start(&config, Roles::ALL, limits).await
 }
 
 /// The secrets of a development server, made at its first start.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use echolog_commands::auth::Findings;
 use echolog_commands::{Actor, Command, CommandType, ContentType, Outcome, Rejection, fields};
 use echolog_events::{CommandPosition, Partition, Time, Uuid, event_id};
 use echolog_nats::{CommandSubject, Delivery, Incoming, IncomingHeaders, header};
-
-use crate::clock;
 
 /// How far ahead of the broker's clock an id may be.
 const AHEAD: TimeDelta = TimeDelta::minutes(2);
@@ -55,6 +54,8 @@ pub(super) struct Admitted {
     pub(super) key: Uuid,
     pub(super) command: Arc<Command>,
     pub(super) digest: u64,
+    /// What the request path found out.
+    pub(super) findings: Findings,
     pub(super) correlation_id: Option<String>,
     pub(super) traceparent: Option<String>,
     pub(super) expected_version: Option<u64>,
@@ -208,6 +209,10 @@ fn read(
             }
             Source::Queue { .. } => {}
         }
+        let findings = match source {
+            Source::Queue { .. } => Findings::default(),
+            Source::Request { .. } => findings(headers)?,
+        };
         Ok(Box::new(Admitted {
             partition,
             addressee: addressee.clone(),
@@ -216,8 +221,9 @@ fn read(
             target,
             command_id,
             key: event_id(&subject.actor, &subject.target, command_id, 0),
-            digest: command.digest(),
+            digest: digest(&command, &findings),
             command: Arc::new(command),
+            findings,
             correlation_id: text(headers, header::CORRELATION)?,
             traceparent: text(headers, header::TRACEPARENT)?,
             expected_version: expected_version(headers)?,
@@ -243,6 +249,25 @@ fn read(
     }
 }
 
+/// What the request path found out. Nobody else can send it.
+fn findings(headers: &IncomingHeaders) -> Result<Findings, Rejection> {
+    let Some(text) = headers.get(header::FINDINGS) else { return Ok(Findings::default()) };
+    serde_json::from_str(text).map_err(|error| {
+        tracing::error!(%error, "what the request path found out cannot be read");
+        Rejection::internal("The command got lost on its way to its owner.")
+    })
+}
+
+/// A fingerprint of what was asked for. Where the target is not the client's own, what that named
+/// is part of it.
+fn digest(command: &Command, findings: &Findings) -> u64 {
+    let named = findings.login.as_ref().map_or(0, |login| {
+        let (high, low) = login.session_id.as_u64_pair();
+        high.rotate_left(32) ^ low
+    });
+    command.digest() ^ named
+}
+
 fn command_id(headers: &IncomingHeaders, received: Time) -> Result<Uuid, Rejection> {
     let invalid = |message: &str| Rejection::invalid(header::COMMAND_ID, message);
     let text = headers
@@ -256,8 +281,7 @@ fn command_id(headers: &IncomingHeaders, received: Time) -> Result<Uuid, Rejecti
 
 /// What an id's time tells about its age is only worth something if it is not from the future.
 fn not_ahead(id: Uuid, field: &str, received: Time) -> Result<(), Rejection> {
-    let made =
-        clock::time_of(id).ok_or_else(|| Rejection::invalid(field, "The id is no UUIDv7."))?;
+    let made = fields::made(id).ok_or_else(|| Rejection::invalid(field, "The id is no UUIDv7."))?;
     if made > received + AHEAD {
         return Err(Rejection::invalid(field, "The id's time is more than 2 minutes ahead."));
     }

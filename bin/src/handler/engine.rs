@@ -149,7 +149,7 @@ impl Engine {
             rests_until: Instant::now(),
             states: States::default(),
             ownership: Ownership::new(orders),
-            limiter: Limiter::new(handler.rate_limit),
+            limiter: Limiter::new(handler.limits.rate),
             awaiting,
             appended: 0,
             handlers,

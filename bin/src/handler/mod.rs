@@ -31,10 +31,33 @@ use tokio::task::JoinSet;
 use crate::metrics::HandlerMetrics;
 #[doc(hidden)]
 pub use admit::admit;
+pub use front::HashingLimits;
 pub use limits::RateLimit;
 
 /// How long requests that are under way may take once the handler is told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a handler takes on at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// How many commands an actor may send.
+    pub rate: RateLimit,
+    /// How passwords are hashed.
+    pub hashing: HashingLimits,
+}
+
+/// Keys of the tenant. Nothing prints them.
+#[derive(Clone)]
+pub struct Keys {
+    /// Under which refresh tokens are known to be ours.
+    pub tokens: Vec<u8>,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(…)")
+    }
+}
 
 /// What a handler works with.
 #[derive(Clone, Debug)]
@@ -47,8 +70,10 @@ pub struct Handler {
     pub store: Store,
     /// The rules that an operator sets.
     pub settings: Arc<Settings>,
-    /// How many commands an actor may send.
-    pub rate_limit: RateLimit,
+    /// Keys for what the request path hands out.
+    pub keys: Arc<Keys>,
+    /// What it takes on at most.
+    pub limits: Limits,
     /// What Prometheus sees.
     pub metrics: HandlerMetrics,
     /// The name of this process, for people who read the log.
@@ -64,6 +89,11 @@ pub enum HandlerError {
     /// PostgreSQL.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Limits that make no sense.
+    #[error(
+        "passwords cannot be hashed so: {0}; correct ECHOLOG_ARGON2_MEMORY_KIB and ECHOLOG_ARGON2_ITERATIONS"
+    )]
+    Hashing(argon2::Error),
     /// A part of it has stopped.
     #[error("the command handler's {0} has stopped")]
     Stopped(&'static str),

@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
 use chrono::TimeDelta;
+use echolog_commands::fields::made;
 use echolog_events::{Body, Event, MessagesEvent, Recorded, Stream, Time, Uuid};
 use echolog_nats::{BusError, EventLog};
 
@@ -110,12 +111,12 @@ impl Recent {
 
     /// Whether a command was surely never accepted.
     pub(super) fn is_new_command(&self, key: Uuid, id: Uuid) -> bool {
-        self.commands.is_new(fold(key), clock::time_of(id))
+        self.commands.is_new(fold(key), made(id))
     }
 
     /// Whether there surely is no such message.
     pub(super) fn is_new_message(&self, conversation: Uuid, id: Uuid) -> bool {
-        self.messages.is_new(message(conversation, id), clock::time_of(id))
+        self.messages.is_new(message(conversation, id), made(id))
     }
 
     /// How far back every id of both kinds is known.

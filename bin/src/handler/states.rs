@@ -38,6 +38,7 @@ fn partition(key: &Key) -> Partition {
 fn stream(key: &Key) -> Option<StreamKey> {
     match key {
         Key::User(id) => Some(StreamKey::of(Stream::User, *id)),
+        Key::Sessions(id) => Some(StreamKey::of(Stream::Session, *id)),
         Key::Block(id) => Some(StreamKey::of(Stream::Block, *id)),
         Key::Conversation(id) => Some(StreamKey::of(Stream::Conversation, *id)),
         Key::Message(..) | Key::Claim(_) => None,
@@ -116,7 +117,14 @@ impl States {
                     let state = State::Message(loaded.messages.remove(&(*conversation, *message)));
                     (Some(state).filter(|_| !parked), position)
                 }
-                (None, Key::User(_) | Key::Block(_) | Key::Conversation(_) | Key::Claim(_)) => {
+                (
+                    None,
+                    Key::User(_)
+                    | Key::Sessions(_)
+                    | Key::Block(_)
+                    | Key::Conversation(_)
+                    | Key::Claim(_),
+                ) => {
                     continue;
                 }
             };
@@ -145,7 +153,14 @@ pub(super) fn request(keys: &HashSet<Key>, ledger: Vec<(Uuid, Uuid)>) -> LoadReq
             (None, Key::Message(conversation, message)) => {
                 request.messages.push((*conversation, *message));
             }
-            (None, Key::User(_) | Key::Block(_) | Key::Conversation(_) | Key::Claim(_)) => {}
+            (
+                None,
+                Key::User(_)
+                | Key::Sessions(_)
+                | Key::Block(_)
+                | Key::Conversation(_)
+                | Key::Claim(_),
+            ) => {}
         }
     }
     request
@@ -192,7 +207,11 @@ pub(super) async fn claims(
             }
             Ok((key.clone(), state))
         }),
-        Key::User(_) | Key::Block(_) | Key::Conversation(_) | Key::Message(..) => None,
+        Key::User(_)
+        | Key::Sessions(_)
+        | Key::Block(_)
+        | Key::Conversation(_)
+        | Key::Message(..) => None,
     });
     Ok(try_join_all(reads).await?.into_iter().collect())
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use echolog_commands::{
     Actor, Command, CommandType, Context, Decision, Key, Needs, NewEvent, Outcome, Rejection,
-    State, Status,
+    State, Status, auth,
 };
 use echolog_events::{
-    CommandPosition, Meta, Partition, StreamKey, Time, Uuid, event_id, partition_of,
+    CommandPosition, Event, Meta, Partition, StreamKey, Time, Uuid, event_id, partition_of,
 };
 use echolog_nats::{Append, AppendError, NewRecord};
 use echolog_projectors::store::Loaded;
@@ -49,6 +49,8 @@ enum Verdict {
     Known(Done),
     /// No.
     Refused(Rejection),
+    /// No, but something happened all the same: these records of the group.
+    RefusedWith { rejection: Rejection, first: usize, count: usize },
     /// Yes, with these records of the group; none if nothing has to change.
     Accepted { first: usize, count: usize },
     /// The same command came twice in this group.
@@ -261,7 +263,11 @@ impl<'e> Tick<'e> {
             if let Source::Queue { position, .. } = entry.admitted.source {
                 group.positions.insert(partition, position);
             }
-            if matches!(verdict, Verdict::Accepted { count, .. } if count > 0) {
+            let records = match verdict {
+                Verdict::Accepted { count, .. } | Verdict::RefusedWith { count, .. } => count,
+                Verdict::Known(_) | Verdict::Refused(_) | Verdict::SameAs(_) => 0,
+            };
+            if records > 0 {
                 group.keys.insert(key, group.entries.len());
             }
             group.entries.push((entry, verdict));
@@ -290,18 +296,28 @@ impl<'e> Tick<'e> {
         }
         let known = self.engine.tail.window.get(admitted.key);
         if let Some(done) = known.or_else(|| self.ledger.get(&admitted.key)) {
-            return if done.digest == admitted.digest {
-                Verdict::Known(done.clone())
-            } else {
-                Verdict::Refused(id_was_used())
-            };
+            if done.digest != admitted.digest {
+                return Verdict::Refused(id_was_used());
+            }
+            let refused = done.events.first().and_then(|first| auth::refused_with(first));
+            return refused.map_or_else(|| Verdict::Known(done.clone()), Verdict::Refused);
         }
         if let Some(rejection) = self.engine.rejected.get(admitted.key, admitted.digest) {
             return Verdict::Refused(rejection.clone());
         }
         match self.judge_on_all_news(admitted, group).await {
-            Ok(events) => accept(admitted, events, self.time, group, self.engine),
-            Err(rejection) => Verdict::Refused(rejection),
+            Ok(events) => {
+                let (first, count) = record(admitted, events, self.time, group, self.engine);
+                Verdict::Accepted { first, count }
+            }
+            Err(mut rejection) => {
+                let events = std::mem::take(&mut rejection.events).into_vec();
+                if events.is_empty() {
+                    return Verdict::Refused(rejection);
+                }
+                let (first, count) = record(admitted, events, self.time, group, self.engine);
+                Verdict::RefusedWith { rejection, first, count }
+            }
         }
     }
 
@@ -473,6 +489,9 @@ impl<'e> Tick<'e> {
         }
         let mut changed: HashMap<Key, usize> = HashMap::new();
         for (index, (entry, verdict)) in group.entries.iter().enumerate() {
+            if matches!(verdict, Verdict::RefusedWith { .. }) {
+                return false;
+            }
             let Verdict::Accepted { first, count: 1.. } = *verdict else { continue };
             let record = &group.records[first];
             let alone = matches!(verdict, Verdict::Accepted { count: 1, .. })
@@ -544,7 +563,10 @@ impl<'e> Tick<'e> {
         for (entry, verdict) in &group.entries {
             let outcome = match verdict {
                 Verdict::SameAs(index) => outcomes[*index].clone(),
-                Verdict::Known(_) | Verdict::Refused(_) | Verdict::Accepted { .. } => {
+                Verdict::Known(_)
+                | Verdict::Refused(_)
+                | Verdict::RefusedWith { .. }
+                | Verdict::Accepted { .. } => {
                     self.outcome(&entry.admitted, verdict, &group.records, seqs)
                 }
             };
@@ -571,26 +593,21 @@ impl<'e> Tick<'e> {
         seqs: &[u64],
     ) -> Outcome {
         let id = admitted.command_id;
+        let mut data = None;
         let done = match verdict {
             Verdict::Refused(rejection) => return Outcome::refused(Some(id), rejection.clone()),
+            Verdict::RefusedWith { rejection, first, count } => {
+                let of = *first..first + count;
+                self.note_done(admitted, &records[of.clone()], &seqs[of]);
+                return Outcome::refused(Some(id), rejection.clone());
+            }
             Verdict::Known(done) => Some(done.clone()),
             Verdict::Accepted { count: 0, .. } | Verdict::SameAs(_) => None,
             Verdict::Accepted { first, count } => {
-                let (records, seqs) =
-                    (&records[*first..first + count], &seqs[*first..first + count]);
-                let stream = own_stream(&admitted.command, admitted.target);
-                let own = records.iter().rposition(|record| record.key == stream).unwrap_or(0);
-                let done = Done {
-                    seq: seqs[count - 1],
-                    version: seqs[own],
-                    events: records
-                        .iter()
-                        .map(|record| record.event.event_type().short().to_owned())
-                        .collect(),
-                    digest: admitted.digest,
-                };
-                self.engine.tail.window.insert(admitted.key, done.clone());
-                Some(done)
+                let records = &records[*first..first + count];
+                let events: Vec<&Event> = records.iter().map(|record| &record.event).collect();
+                data = admitted.command.data(&events);
+                Some(self.note_done(admitted, records, &seqs[*first..first + count]))
             }
         };
         Outcome {
@@ -599,10 +616,25 @@ impl<'e> Tick<'e> {
             seq: done.as_ref().map(|done| done.seq),
             version: done.as_ref().map(|done| done.version),
             events: done.map(|done| done.events).unwrap_or_default(),
-            data: None,
+            data,
             error: None,
             projected: None,
         }
+    }
+
+    /// Notes what became of a command that has left these records, at least one.
+    fn note_done(&mut self, admitted: &Admitted, records: &[NewRecord], seqs: &[u64]) -> Done {
+        let stream = own_stream(&admitted.command, admitted.target);
+        let own = records.iter().rposition(|record| record.key == stream).unwrap_or(0);
+        let name = |record: &NewRecord| record.event.event_type().short().to_owned();
+        let done = Done {
+            seq: seqs.last().copied().unwrap_or_default(),
+            version: seqs[own],
+            events: records.iter().map(name).collect(),
+            digest: admitted.digest,
+        };
+        self.engine.tail.window.insert(admitted.key, done.clone());
+        done
     }
 
     /// Answers one command, if this process may still speak for its partition.
@@ -644,6 +676,7 @@ impl<'e> Tick<'e> {
                 // A no that the log did not take must not be told either.
                 Verdict::Refused(own) if own.code.status() != Status::Rejected => own,
                 Verdict::Refused(_)
+                | Verdict::RefusedWith { .. }
                 | Verdict::Known(_)
                 | Verdict::Accepted { .. }
                 | Verdict::SameAs(_) => rejection.clone(),
@@ -697,7 +730,8 @@ fn context<'a>(
     time: Time,
     settings: &'a echolog_commands::Settings,
 ) -> Context<'a> {
-    Context { actor: &admitted.actor, target: admitted.target, time, settings }
+    let Admitted { actor, target, findings, .. } = admitted;
+    Context { actor, target: *target, time, settings, findings }
 }
 
 fn own_stream(command: &Command, target: Uuid) -> StreamKey {
@@ -708,14 +742,15 @@ fn id_was_used() -> Rejection {
     Rejection::conflict("This command id was used for something else.")
 }
 
-/// Puts a decision's events into the group and lets the states follow them.
-fn accept(
+/// Puts a decision's events into the group and lets the states follow them. Returns where they
+/// begin, and how many they are.
+fn record(
     admitted: &Admitted,
     events: Vec<NewEvent>,
     time: Time,
     group: &mut Group,
     engine: &mut Engine,
-) -> Verdict {
+) -> (usize, usize) {
     let (first, count) = (group.records.len(), events.len());
     let actor = admitted.addressee.actor.as_str();
     let target = admitted.target.to_string();
@@ -735,7 +770,7 @@ fn accept(
         let partition = partition_of(&key.id);
         group.records.push(NewRecord { partition, key, meta, event, expected });
     }
-    Verdict::Accepted { first, count }
+    (first, count)
 }
 
 #[cfg(test)]

@@ -1,7 +1,148 @@
-//! Commands about accounts.
+//! Commands about accounts and sessions.
 
+mod findings;
+mod log_in;
+mod refresh_session;
 mod register_user;
+mod revoke_all_sessions;
+mod revoke_session;
+mod unlock_user;
 
+use echolog_events::{RevokedReason, SessionEvent, SessionRevoked, UserRole, Uuid};
+
+use crate::{Actor, Context, Key, Needs, Rejection, World, access};
+
+pub use findings::{Check, Findings, Login, NewTokens, Refresh};
+pub use log_in::LogIn;
+pub use refresh_session::RefreshSession;
 pub use register_user::RegisterUser;
 #[cfg(any(test, feature = "story"))]
 pub(crate) use register_user::registered_for_tests;
+pub use revoke_all_sessions::RevokeAllSessions;
+pub use revoke_session::RevokeSession;
+pub use unlock_user::UnlockUser;
+
+/// Under what right somebody acts on an account.
+enum Authority {
+    /// It is their own.
+    Own,
+    /// They are an administrator.
+    Admin(Uuid),
+    /// They are a service: an operator, or a worker of ours.
+    Service,
+}
+
+impl Authority {
+    /// The user who acts, if it is one.
+    fn user(&self, context: &Context<'_>) -> Option<Uuid> {
+        match self {
+            Self::Own => Some(context.target),
+            Self::Admin(id) => Some(*id),
+            Self::Service => None,
+        }
+    }
+}
+
+/// Asks for what [`authority`] reads.
+fn need_authority(context: &Context<'_>, needs: &mut Needs) {
+    if let Ok(user) = context.user() {
+        needs.want(Key::User(user));
+    }
+}
+
+/// Under what right the actor acts on the account that is the target.
+fn authority(context: &Context<'_>, world: &World) -> Result<Authority, Rejection> {
+    if matches!(context.actor, Actor::Service(_)) {
+        return Ok(Authority::Service);
+    }
+    let user = access::active_user(context, world)?;
+    let id = context.user()?;
+    match user.role {
+        _ if id == context.target => Ok(Authority::Own),
+        UserRole::Admin => Ok(Authority::Admin(id)),
+        UserRole::User | UserRole::Creator | UserRole::Moderator => {
+            Err(Rejection::forbidden("This is another user's."))
+        }
+    }
+}
+
+/// A session ends.
+fn ends(user_id: Uuid, session_id: Uuid, reason: RevokedReason, by: Option<Uuid>) -> SessionEvent {
+    SessionEvent::SessionRevoked(SessionRevoked { user_id, session_id, reason, by_user_id: by })
+}
+
+/// The one answer to whoever does not prove who they are.
+fn credentials_are_not_right() -> Rejection {
+    Rejection::unauthenticated("The credentials are not right.")
+}
+
+/// What was said to a command whose first event this is, if it was a no.
+#[must_use]
+pub fn refused_with(event: &str) -> Option<Rejection> {
+    match event {
+        "login_failed" => Some(credentials_are_not_right()),
+        "refresh_token_reused" => Some(refresh_session::not_right()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use echolog_events::{Origin, TokenHash};
+
+    use super::*;
+    use crate::fields::made;
+    use crate::story::{Story, id};
+
+    /// Two users, on the evening of the first day of 1970.
+    pub(super) fn story() -> Story {
+        Story::new().users([id(1), id(2)])
+    }
+
+    /// A session of the time that stories happen at.
+    pub(super) fn session(number: u16) -> Uuid {
+        id(500 + number)
+    }
+
+    pub(super) fn log_in(device: &str) -> LogIn {
+        let body = serde_json::json!({ "identifier": "ada", "device_id": device });
+        serde_json::from_value(body).expect("a good body")
+    }
+
+    pub(super) fn tokens(number: u16, generation: u32) -> NewTokens {
+        NewTokens {
+            token_hash: TokenHash::new(format!("session {number} {generation}")),
+            refresh_id: id(1_000 + 16 * number + u16::try_from(generation).expect("a few")),
+            refresh_hash: TokenHash::new(format!("refresh {number} {generation}")),
+            generation,
+        }
+    }
+
+    pub(super) fn found(number: u16, check: Check) -> Findings {
+        Findings {
+            origin: Origin::default(),
+            login: Some(Login {
+                session_id: session(number),
+                identifier: "ada".to_owned(),
+                check,
+                tokens: tokens(number, 0),
+                device_id: format!("made up {number}"),
+            }),
+            refresh: None,
+        }
+    }
+
+    /// User 1 has logged in.
+    pub(super) fn logged_in(story: Story, number: u16) -> Story {
+        let device = format!("device {number}");
+        story
+            .findings(found(number, Check::Right))
+            .done(&Actor::Anonymous("anon-1".to_owned()), id(1), log_in(&device))
+            .findings(Findings::default())
+    }
+
+    #[test]
+    fn ids_of_stories_are_of_their_time() {
+        assert!(made(session(1)).is_some());
+    }
+}

@@ -1,6 +1,6 @@
 //! The states of deciders: what decisions have to remember of each stream, and no more.
 //!
-//! `User`, `Blocks` and `Conversation` are stored in `projection.deciders`; a change of their shape
+//! `User`, `Blocks`, `Conversation` and `Sessions` are stored in `projection.deciders`; a change of their shape
 //! is a change of that projection and needs a rebuild of it.
 
 mod block;
@@ -8,6 +8,7 @@ mod claim;
 mod conversation;
 mod message;
 mod owner;
+mod sessions;
 mod user;
 
 pub use block::Blocks;
@@ -15,6 +16,7 @@ pub use claim::Claim;
 pub use conversation::Conversation;
 pub use message::{Message, content_digest};
 pub use owner::Owner;
+pub use sessions::{Session, Sessions};
 pub use user::{Profile, User};
 
 use echolog_events::{Event, Stream};
@@ -24,6 +26,8 @@ use echolog_events::{Event, Stream};
 pub enum State {
     /// A user, if there is one.
     User(Option<User>),
+    /// The sessions of an account.
+    Sessions(Sessions),
     /// Whom a user blocks.
     Block(Blocks),
     /// A conversation, if there is one.
@@ -42,10 +46,10 @@ impl State {
         match stream {
             Stream::User => Some(Self::User(None)),
             Stream::Block => Some(Self::Block(Blocks::default())),
+            Stream::Session => Some(Self::Sessions(Sessions::default())),
             Stream::Conversation => Some(Self::Conversation(None)),
             Stream::Message
             | Stream::Claim
-            | Stream::Session
             | Stream::Password
             | Stream::Credential
             | Stream::Code
@@ -58,6 +62,7 @@ impl State {
     pub fn evolve(&mut self, event: &Event, seq: u64) {
         match self {
             Self::User(user) => User::evolve(user, event),
+            Self::Sessions(sessions) => sessions.evolve(event),
             Self::Block(blocks) => blocks.evolve(event),
             Self::Conversation(conversation) => Conversation::evolve(conversation, event),
             Self::Message(message) => Message::evolve(message, event),
@@ -70,6 +75,7 @@ impl State {
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         let bytes = match self {
             Self::User(user) => rmp_serde::to_vec_named(user.as_ref()?),
+            Self::Sessions(sessions) => rmp_serde::to_vec_named(sessions),
             Self::Block(blocks) => rmp_serde::to_vec_named(blocks),
             Self::Conversation(conversation) => rmp_serde::to_vec_named(conversation.as_ref()?),
             Self::Message(_) | Self::Claim(_) => return None,
@@ -84,12 +90,12 @@ impl State {
     pub fn from_bytes(stream: Stream, bytes: &[u8]) -> Result<Self, UnreadableState> {
         let state = match stream {
             Stream::User => rmp_serde::from_slice(bytes).map(|user| Self::User(Some(user))),
+            Stream::Session => rmp_serde::from_slice(bytes).map(Self::Sessions),
             Stream::Block => rmp_serde::from_slice(bytes).map(Self::Block),
             Stream::Conversation => rmp_serde::from_slice(bytes)
                 .map(|conversation| Self::Conversation(Some(conversation))),
             Stream::Message
             | Stream::Claim
-            | Stream::Session
             | Stream::Password
             | Stream::Credential
             | Stream::Code

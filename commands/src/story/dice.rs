@@ -3,7 +3,8 @@
 use echolog_events::{ConversationType, Event, MessagesEvent, Role, Uuid};
 use serde_json::{Value, json};
 
-use super::{Story, id};
+use super::{Story, id, logins};
+use crate::auth::Findings;
 use crate::{Actor, Command, CommandType, ContentType, Decision, Key, World};
 
 /// Users are `id(1)` to this one; the last of them may have to register first.
@@ -36,6 +37,11 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (4, "users", "block_user"),
     (4, "users", "unblock_user"),
     (1, "auth", "register_user"),
+    (6, "auth", "log_in"),
+    (5, "auth", "refresh_session"),
+    (2, "auth", "revoke_session"),
+    (2, "auth", "revoke_all_sessions"),
+    (2, "auth", "unlock_user"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.
@@ -44,9 +50,9 @@ pub struct Roll {
     command: u8,
     actor: u8,
     conversation: u8,
-    user: u8,
-    message: u8,
-    choice: u8,
+    pub(super) user: u8,
+    pub(super) message: u8,
+    pub(super) choice: u8,
 }
 
 /// A command on its way.
@@ -58,6 +64,8 @@ pub struct Sent {
     pub target: Uuid,
     /// What it says.
     pub command: Command,
+    /// What the request path found out.
+    pub findings: Findings,
 }
 
 impl From<[u8; 6]> for Roll {
@@ -151,17 +159,18 @@ pub fn beginning() -> Vec<Sent> {
             command.set_password_hash("$argon2id$secret".to_owned());
         }
         let actor = Actor::Anonymous(format!("anon-{number}"));
-        beginning.push(Sent { actor, target: id(number), command });
+        beginning.push(Sent { actor, target: id(number), command, findings: Findings::default() });
     }
     let group = json!({
         "conversation_type": "group", "title": "group", "member_user_ids": [id(2), id(3)],
     });
     let command = command("messages", "create_conversation", &group);
-    beginning.push(Sent { actor: Actor::User(id(1)), target: id(CONVERSATIONS[0]), command });
+    let (actor, target) = (Actor::User(id(1)), id(CONVERSATIONS[0]));
+    beginning.push(Sent { actor, target, command, findings: Findings::default() });
     beginning
 }
 
-fn command(domain: &str, name: &str, body: &Value) -> Command {
+pub(super) fn command(domain: &str, name: &str, body: &Value) -> Command {
     let found = CommandType::find(domain, name).expect("it exists");
     let body = ContentType::Json.encode(body);
     Command::decode(found, ContentType::Json, &body).expect("a good command")
@@ -172,6 +181,9 @@ impl Story {
     #[must_use]
     pub fn roll(&self, roll: Roll) -> Sent {
         let (domain, name) = roll.command();
+        if logins::NAMES.contains(&name) {
+            return self.roll_login(name, roll);
+        }
         let scene = Scene::new(self, roll);
         let (actor, target) = match name {
             "register_user" => (roll.user(), roll.user()),
@@ -185,7 +197,7 @@ impl Story {
             _ => (scene.actor(name), scene.conversation),
         };
         let command = command(domain, name, &scene.body(name));
-        Sent { actor: Actor::User(actor), target, command }
+        Sent { actor: Actor::User(actor), target, command, findings: Findings::default() }
     }
 
     /// All conversations and blocks.
@@ -200,14 +212,19 @@ impl Story {
         world
     }
 
-    /// A command was sent; what became of it is part of the story if it was accepted.
+    /// A command was sent; what it led to is part of the story, even if it was refused.
     ///
     /// # Errors
     /// What the rules say no to.
     pub fn send(&mut self, sent: &Sent) -> Decision {
-        let events = self.decide(&sent.actor, sent.target, &sent.command)?;
+        self.findings = sent.findings.clone();
+        let decision = self.decide(&sent.actor, sent.target, &sent.command);
+        let events = match &decision {
+            Ok(events) => events.as_slice(),
+            Err(no) => &no.events,
+        };
         self.past.extend(events.iter().map(|new| (new.key.clone(), new.event.clone())));
-        Ok(events)
+        decision
     }
 }
 
@@ -241,7 +258,11 @@ impl Scene {
             Event::Messages(MessagesEvent::MessageSent(e)) => {
                 (e.conversation_id == conversation).then_some((e.message_id, e.sender_user_id))
             }
-            Event::Messages(_) | Event::Auth(_) | Event::Users(_) | Event::System(_) => None,
+            Event::Messages(_)
+            | Event::Auth(_)
+            | Event::Sessions(_)
+            | Event::Users(_)
+            | Event::System(_) => None,
         });
         let users = || (1..=USERS).map(id);
         let mut pairs = users().flat_map(|one| users().map(move |other| (one, other)));
@@ -365,7 +386,7 @@ mod tests {
         let mut changed = BTreeSet::new();
         for _ in 0..100 {
             let rolls = prop::collection::vec(any::<[u8; 6]>(), 60).new_tree(&mut runner);
-            let mut story = Story::new();
+            let mut story = Story::of_dice();
             let rolls = rolls.expect("rolls").current().into_iter().map(Roll::from);
             for sent in beginning() {
                 story.send(&sent).expect("the beginning is accepted");

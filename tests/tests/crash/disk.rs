@@ -7,7 +7,7 @@ use echolog::client::Client;
 use echolog::clock;
 use echolog::config::{Config, Durability};
 use echolog::dev::Dev;
-use echolog::handler::RateLimit;
+use echolog::handler::{Limits, RateLimit};
 use echolog::projector::rebuild;
 use echolog_commands::{ClaimId, ErrorCode, Status};
 use echolog_events::{
@@ -66,7 +66,8 @@ fn echolog_dev_goes_on_once_there_is_room() {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(data.path(), open)?;
         let disk = Disk::mount(&data.path().join("nats/store"), 64)?;
-        let unlimited = RateLimit { per_second: 0.0, burst: 0.0 };
+        let unlimited =
+            Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
         let dev = Dev::start(nowhere()?, data.path(), unlimited).await?;
         let client = Client::connect(dev.config.bus("client").await?, dev.config.names()?).await?;
         let log = data.path().join("nats/nats.log");

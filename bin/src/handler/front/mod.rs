@@ -3,21 +3,29 @@
 //! Any handler takes such a request, turns the secret into what may rest, and hands the command to
 //! the owner of its partition, who alone decides.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod login;
+mod passwords;
+mod tokens;
 
-use argon2::password_hash::rand_core::OsRng;
-use argon2::password_hash::{PasswordHasher, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
-use echolog_commands::{Command, CommandType, ContentType, Outcome, Rejection};
+use echolog_commands::{Actor, Command, CommandType, ContentType, Outcome, Rejection, Status};
 use echolog_nats::{CommandSubject, HeaderMap, Incoming, Subscriber, header};
 use futures::StreamExt;
-use tokio::sync::{Semaphore, watch};
+use serde_json::Value;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::login::Found;
+use self::passwords::Passwords;
+use self::tokens::Tokens;
+use super::limits::Limiter;
 use super::{Handler, HandlerError, stopped};
 use crate::retry::Retry;
+
+pub use self::passwords::HashingLimits;
 
 /// How many requests are under way at once.
 const CONCURRENCY: usize = 256;
@@ -33,8 +41,8 @@ pub(super) const DECLINED: Bytes = Bytes::new();
 
 struct Front {
     handler: Handler,
-    /// Hashing a password takes a core and 19 MiB: it must not take them from the decisions.
-    hashing: Semaphore,
+    passwords: Passwords,
+    limiter: Mutex<Limiter>,
 }
 
 /// Listens for requests; the future that it returns takes them until `stop` turns true, and then
@@ -44,7 +52,9 @@ pub(super) async fn listen(
     stop: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = ()> + Send, HandlerError> {
     let requests = handler.bus.subscribe(handler.names.requests(), Some("handlers")).await?;
-    let front = Arc::new(Front { handler, hashing: Semaphore::new(1) });
+    let passwords = Passwords::new(handler.limits.hashing).map_err(HandlerError::Hashing)?;
+    let limiter = Mutex::new(Limiter::new(handler.limits.rate));
+    let front = Arc::new(Front { handler, passwords, limiter });
     Ok(front.take_all(requests, stop))
 }
 
@@ -114,25 +124,44 @@ impl Front {
             }
         }
         headers.insert(header::SUBJECT, incoming.subject.as_str());
-        if let Some(password) = command.take_password() {
-            headers.insert(header::PASSWORD_HASH, self.hash(password.expose().to_owned()).await?);
+        if command.carries_secret() {
+            self.check_rate(&subject.actor)?;
         }
-        self.ask_owner(&subject, headers, command.encode().into()).await
+        let found = match &mut command {
+            Command::LogIn(log_in) => self.log_in(&subject, log_in).await?,
+            Command::RefreshSession(refresh) => self.refresh(&subject, refresh)?,
+            _ => {
+                if let Some(password) = command.take_password() {
+                    let hash = self.passwords.hash(password.expose().to_owned()).await?;
+                    headers.insert(header::PASSWORD_HASH, hash);
+                }
+                return self.ask_owner(&subject, headers, command.encode().into()).await;
+            }
+        };
+        let Found { findings, tokens, home } = found;
+        let home = CommandSubject {
+            target: home.map_or_else(|| subject.target.clone(), |home| home.to_string()),
+            ..subject
+        };
+        headers.insert(header::SUBJECT, self.handler.names.request(&home));
+        let findings = serde_json::to_string(&findings)
+            .map_err(|_| Rejection::internal("What was found out cannot be passed on."))?;
+        headers.insert(header::FINDINGS, findings);
+        let answer = self.ask_owner(&home, headers, command.encode().into()).await?;
+        match tokens {
+            Some(tokens) => hand_out(content_type, answer, &tokens),
+            None => Ok(answer),
+        }
     }
 
-    async fn hash(&self, password: String) -> Result<String, Rejection> {
-        let failed = || Rejection::internal("The password could not be hashed.");
-        let _turn = self.hashing.acquire().await.map_err(|_| failed())?;
-        tokio::task::spawn_blocking(move || {
-            let params = Params::new(19 * 1024, 2, 1, None).ok()?;
-            let salt = SaltString::generate(&mut OsRng);
-            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-            Some(argon2.hash_password(password.as_bytes(), &salt).ok()?.to_string())
-        })
-        .await
-        .ok()
-        .flatten()
-        .ok_or_else(failed)
+    /// Before anything is done that costs more than a decision.
+    fn check_rate(&self, actor: &str) -> Result<(), Rejection> {
+        let limited = !matches!(Actor::parse(actor), Some(Actor::Service(_)));
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        if limited && !limiter.allows(actor, Instant::now()) {
+            return Err(Rejection::rate_limited("You send commands faster than is allowed."));
+        }
+        Ok(())
     }
 
     /// Asks the partition's owner; wakes one up where there is none.
@@ -171,4 +200,16 @@ impl Front {
     fn timeout(&self, headers: &HeaderMap) -> Duration {
         if headers.get(header::AWAIT).is_some() { 6 * OWNER_TIMEOUT } else { OWNER_TIMEOUT }
     }
+}
+
+/// Puts tokens into an outcome. The owner says who they are for if it said yes to these very tokens;
+/// to a command that it knows already it said yes to others.
+fn hand_out(content_type: ContentType, answer: Bytes, tokens: &Tokens) -> Result<Bytes, Rejection> {
+    let mut outcome = content_type.decode_outcome(&answer)?;
+    let Some(Value::Object(data)) = &mut outcome.data else { return Ok(answer) };
+    if outcome.status == Status::Accepted {
+        data.insert("session_token".to_owned(), tokens.session.clone().into());
+        data.insert("refresh_token".to_owned(), tokens.refresh.clone().into());
+    }
+    Ok(content_type.encode(&outcome).into())
 }

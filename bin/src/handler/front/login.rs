@@ -1,0 +1,139 @@
+//! Who somebody is who logs in: found out before the owner of the account decides.
+
+use echolog_commands::auth::{Check, Findings, LogIn, Login, Refresh, RefreshSession};
+use echolog_commands::state::Claim;
+use echolog_commands::{ClaimId, Rejection, State, fields};
+use echolog_events::{
+    AuthEvent, Body, ClaimKind, Event, IdentifierType, PasswordHash, Stream, StreamKey, Uuid,
+    partition_of,
+};
+use echolog_nats::{BusError, CommandSubject, EventLog};
+use uuid::Builder;
+
+use super::Front;
+use super::tokens::{self, Tokens};
+use crate::clock;
+
+/// What was found out, and the tokens that go to the client if the owner says yes.
+pub(super) struct Found {
+    pub(super) findings: Findings,
+    pub(super) tokens: Option<Tokens>,
+    /// The account that decides, where that is not the target that the client named.
+    pub(super) home: Option<Uuid>,
+}
+
+impl Front {
+    /// Finds out whose name it is and whether the password is right. All walk the same way, whether
+    /// there is such an account or not.
+    pub(super) async fn log_in(
+        &self,
+        subject: &CommandSubject,
+        command: &mut LogIn,
+    ) -> Result<Found, Rejection> {
+        let session_id = fields::parse_id(&subject.target)
+            .map_err(|message| Rejection::invalid("target", message))?;
+        let Some(password) = command.password.take() else {
+            return Err(Rejection::invalid("password", "A password is needed."));
+        };
+        let kind = match command.identifier_type() {
+            IdentifierType::Email => ClaimKind::Email,
+            IdentifierType::Phone => ClaimKind::PhoneNumber,
+            IdentifierType::Username => ClaimKind::Username,
+        };
+        let canonical = command.canonical();
+        let typed = canonical.as_deref().unwrap_or(command.identifier.as_str());
+        let claim = ClaimId::new(&self.handler.settings.claim_key, kind, typed);
+        let log = self.handler.log();
+        let user = owner(&log, &claim).await.map_err(unreadable)?;
+        let account = user.unwrap_or_else(|| stand_in(&claim));
+        let stored = password_of(&log, account).await.map_err(unreadable)?;
+        let has_password = stored.is_some();
+        let stored = stored.map(|hash| hash.expose().to_owned());
+        let right = self.passwords.check(password.expose().to_owned(), stored).await?;
+        let check = match (user, has_password, right) {
+            (None, ..) => Check::Unknown,
+            (Some(_), false, _) => Check::NoPassword,
+            (Some(_), true, false) => Check::Wrong,
+            (Some(_), true, true) => Check::Right,
+        };
+        let tokens = Tokens::new(&self.handler.keys.tokens, account, session_id, 0);
+        let identifier = match user {
+            Some(_) => typed.to_owned(),
+            None => format!("unknown:{}", &claim.0[..16]),
+        };
+        let login = Login {
+            session_id,
+            identifier,
+            check,
+            tokens: tokens.hashes.clone(),
+            device_id: clock::new_id().to_string(),
+        };
+        Ok(Found {
+            findings: Findings { login: Some(login), ..Findings::default() },
+            tokens: Some(tokens),
+            home: Some(account),
+        })
+    }
+
+    /// Finds out which of our tokens it is.
+    pub(super) fn refresh(
+        &self,
+        subject: &CommandSubject,
+        command: &mut RefreshSession,
+    ) -> Result<Found, Rejection> {
+        let Some(token) = command.refresh_token.take() else {
+            return Err(Rejection::invalid("refresh_token", "A refresh token is needed."));
+        };
+        let key = &self.handler.keys.tokens;
+        let shown = tokens::Refresh::read(key, token.expose());
+        let shown = shown.filter(|shown| shown.user.to_string() == subject.target);
+        let next = |shown: &tokens::Refresh| {
+            Tokens::new(key, shown.user, shown.session, shown.generation.saturating_add(1))
+        };
+        let tokens = shown.as_ref().map(next);
+        let refresh = shown.zip(tokens.as_ref()).map(|(shown, tokens)| Refresh {
+            session_id: shown.session,
+            generation: shown.generation,
+            hash: shown.hash,
+            tokens: tokens.hashes.clone(),
+        });
+        Ok(Found { findings: Findings { refresh, ..Findings::default() }, tokens, home: None })
+    }
+}
+
+/// Whose name it is, by the log itself.
+async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError> {
+    let last = log.last(partition_of(&claim.0), &claim.stream_key()).await?;
+    let Some(last) = last else { return Ok(None) };
+    let mut state = State::Claim(Claim::default());
+    if let Body::Known(event) = &last.body {
+        state.evolve(event, last.seq);
+    }
+    let State::Claim(Claim { owner, .. }) = state else { return Ok(None) };
+    Ok(if log.is_torn(last.seq).await? { None } else { owner })
+}
+
+/// The hash of an account's password, by the log itself.
+async fn password_of(log: &EventLog, account: Uuid) -> Result<Option<PasswordHash>, BusError> {
+    let key = StreamKey::of(Stream::User, account);
+    let first = log.first(partition_of(&key.id), &key).await?;
+    Ok(first.and_then(|first| match first.body {
+        Body::Known(Event::Auth(AuthEvent::UserRegistered(e))) => e.password_hash,
+        _ => None,
+    }))
+}
+
+/// The account that counts attempts under a name that nobody has.
+fn stand_in(claim: &ClaimId) -> Uuid {
+    let mut bytes = [0; 16];
+    for (byte, digits) in bytes.iter_mut().zip(claim.0.as_bytes().chunks_exact(2)) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
+    }
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+fn unreadable(error: BusError) -> Rejection {
+    tracing::warn!(%error, "the log cannot be asked who somebody is");
+    Rejection::unavailable("Who this is cannot be told now.")
+}

@@ -1,0 +1,127 @@
+//! The tokens of sessions: random, told once, kept as hashes.
+//!
+//! They name the account, so that whoever gets one knows whom to ask. A refresh token also has a
+//! MAC: one that was exchanged long ago is told from one that somebody made up, since the former
+//! ends its session.
+
+use argon2::password_hash::rand_core::{OsRng, RngCore as _};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use echolog_commands::auth::NewTokens;
+use echolog_events::{TokenHash, Uuid};
+use hmac::{Hmac, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::clock;
+
+const SESSION: &str = "es_";
+const REFRESH: &str = "er_";
+const RANDOM: usize = 32;
+const MAC: usize = 16;
+
+/// A pair of tokens that nobody has seen yet.
+pub(super) struct Tokens {
+    pub(super) session: String,
+    pub(super) refresh: String,
+    pub(super) hashes: NewTokens,
+}
+
+/// A refresh token that we made.
+#[derive(Debug, PartialEq)]
+pub(super) struct Refresh {
+    pub(super) user: Uuid,
+    pub(super) session: Uuid,
+    pub(super) generation: u32,
+    pub(super) hash: TokenHash,
+}
+
+impl Tokens {
+    /// New ones. `generation` counts those of a session.
+    pub(super) fn new(key: &[u8], user: Uuid, session: Uuid, generation: u32) -> Self {
+        let mut bytes = [user.as_bytes().as_slice(), session.as_bytes(), &random()].concat();
+        let session_token = format!("{SESSION}{}", BASE64URL_NOPAD.encode(&bytes));
+        bytes.truncate(32);
+        bytes.extend(generation.to_be_bytes());
+        bytes.extend(random());
+        bytes.extend(mac(key, &bytes));
+        let refresh = format!("{REFRESH}{}", BASE64URL_NOPAD.encode(&bytes));
+        let hashes = NewTokens {
+            token_hash: hash(&session_token),
+            refresh_id: clock::new_id(),
+            refresh_hash: hash(&refresh),
+            generation,
+        };
+        Self { session: session_token, refresh, hashes }
+    }
+}
+
+impl Refresh {
+    /// Reads a token; `None` for anything that we did not make.
+    pub(super) fn read(key: &[u8], token: &str) -> Option<Self> {
+        let bytes = BASE64URL_NOPAD.decode(token.strip_prefix(REFRESH)?.as_bytes()).ok()?;
+        let (said, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC)?)?;
+        let mut expected = Hmac::<Sha256>::new_from_slice(key).ok()?;
+        expected.update(said);
+        expected.verify_truncated_left(mac).ok()?;
+        Some(Self {
+            user: Uuid::from_slice(said.get(..16)?).ok()?,
+            session: Uuid::from_slice(said.get(16..32)?).ok()?,
+            generation: u32::from_be_bytes(said.get(32..36)?.try_into().ok()?),
+            hash: hash(token),
+        })
+    }
+}
+
+/// What is kept of a token.
+fn hash(token: &str) -> TokenHash {
+    TokenHash::new(HEXLOWER.encode(&Sha256::digest(token.as_bytes())))
+}
+
+fn random() -> [u8; RANDOM] {
+    let mut random = [0; RANDOM];
+    OsRng.fill_bytes(&mut random);
+    random
+}
+
+fn mac(key: &[u8], said: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(said);
+    mac.finalize().into_bytes()[..MAC].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_made_is_known_again() {
+        let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let tokens = Tokens::new(b"key", user, session, 7);
+        let read = Refresh::read(b"key", &tokens.refresh).expect("our own");
+        let hash = tokens.hashes.refresh_hash;
+        assert_eq!(read, Refresh { user, session, generation: 7, hash });
+        assert_eq!(Refresh::read(b"another", &tokens.refresh), None);
+        assert_eq!(Refresh::read(b"key", &tokens.session), None);
+    }
+
+    #[test]
+    fn what_we_did_not_make_is_not() {
+        let token = Tokens::new(b"key", Uuid::nil(), Uuid::nil(), 0).refresh;
+        for place in 3..token.len() - 1 {
+            let mut forged = token.clone().into_bytes();
+            forged[place] = if forged[place] == b'A' { b'B' } else { b'A' };
+            let forged = String::from_utf8(forged).expect("letters");
+            assert_eq!(Refresh::read(b"key", &forged), None, "{forged}");
+        }
+        for odd in ["", "er_", "er_AAAA", "er_=", "x"] {
+            assert_eq!(Refresh::read(b"key", odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn no_two_are_alike() {
+        let make = || Tokens::new(b"key", Uuid::nil(), Uuid::nil(), 0);
+        let (one, other) = (make(), make());
+        assert!(one.session != other.session && one.refresh != other.refresh);
+        assert!(one.session.len() == 3 + 86 && one.refresh.len() == 3 + 134);
+    }
+}

@@ -1,0 +1,464 @@
+use chrono::TimeDelta;
+use echolog_events::{
+    AccountStatus, DeviceType, Event, IdentifierType, LoginFailed, LoginFailure, LoginMethod,
+    LoginSucceeded, Platform, RevokedReason, SessionEvent, SessionStarted, Stream, UserLocked,
+    Uuid,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::findings::{Check, Login};
+use super::{credentials_are_not_right, ends};
+use crate::doc::{Doc, optional, required};
+use crate::fields::{Email, Metadata, Password, PhoneNumber, Text, Username, made};
+use crate::state::Sessions;
+use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
+
+/// How old the id of a new session may be, and how far ahead.
+const OLD: TimeDelta = TimeDelta::minutes(5);
+const AHEAD: TimeDelta = TimeDelta::minutes(2);
+
+/// How many sessions an account has at most; the one that would end first makes room.
+const MAX_SESSIONS: usize = 100;
+
+/// Begins a session for somebody who knows the password.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogIn {
+    /// A user name, an e-mail address or a phone number.
+    pub identifier: Text<1, 255>,
+    /// Which of them.
+    pub identifier_type: Option<IdentifierType>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub password: Option<Password>,
+    /// What tells the device from the user's others.
+    pub device_id: Option<Text<1, 255>>,
+    /// What its owner calls it.
+    pub device_name: Option<Text<1, 255>>,
+    /// What it is.
+    pub device_type: Option<DeviceType>,
+    /// What runs on it.
+    pub platform: Option<Platform>,
+    /// What tells it from others.
+    pub device_fingerprint: Option<Text<1, 512>>,
+    /// More about it.
+    pub device_metadata: Option<Metadata>,
+    /// Where push messages for it go.
+    pub fcm_token: Option<Text<1, 4096>>,
+}
+
+impl LogIn {
+    /// The identifier as an account would have claimed it; `None` if no account can have it.
+    #[must_use]
+    pub fn canonical(&self) -> Option<String> {
+        let text = self.identifier.as_str().to_owned();
+        match self.identifier_type() {
+            IdentifierType::Email => Email::try_from(text).ok().map(Email::into_string),
+            IdentifierType::Phone => PhoneNumber::try_from(text).ok().map(PhoneNumber::into_string),
+            IdentifierType::Username => Username::try_from(text).ok().map(|it| it.canonical()),
+        }
+    }
+
+    /// What kind of identifier it is.
+    #[must_use]
+    pub fn identifier_type(&self) -> IdentifierType {
+        let text = self.identifier.as_str();
+        self.identifier_type.unwrap_or(if text.contains('@') {
+            IdentifierType::Email
+        } else if text.starts_with('+') {
+            IdentifierType::Phone
+        } else {
+            IdentifierType::Username
+        })
+    }
+
+    /// Why not, if not.
+    fn failure(
+        &self,
+        context: &Context<'_>,
+        world: &World,
+        sessions: &Sessions,
+        login: &Login,
+    ) -> Option<LoginFailure> {
+        if sessions.is_locked(context.time) {
+            return Some(LoginFailure::Locked);
+        }
+        match login.check {
+            Check::Wrong => Some(LoginFailure::WrongPassword),
+            Check::NoPassword => Some(LoginFailure::NoPassword),
+            Check::Unknown => Some(LoginFailure::UnknownIdentifier),
+            Check::Right => match world.user(context.target)?.status {
+                AccountStatus::Active | AccountStatus::Pending => None,
+                AccountStatus::Suspended => Some(LoginFailure::Suspended),
+                AccountStatus::Banned => Some(LoginFailure::Banned),
+                AccountStatus::Deleted => Some(LoginFailure::Deleted),
+            },
+        }
+    }
+
+    /// A no, and what it leaves behind.
+    fn fail(
+        &self,
+        context: &Context<'_>,
+        sessions: &Sessions,
+        login: &Login,
+        reason: LoginFailure,
+    ) -> Rejection {
+        let account_id = context.target;
+        let user_id = (login.check != Check::Unknown).then_some(account_id);
+        let counts = match reason {
+            LoginFailure::UnknownIdentifier
+            | LoginFailure::WrongPassword
+            | LoginFailure::NoPassword => true,
+            LoginFailure::Locked
+            | LoginFailure::Suspended
+            | LoginFailure::Banned
+            | LoginFailure::Deleted => false,
+        };
+        let mut events = vec![SessionEvent::LoginFailed(LoginFailed {
+            account_id,
+            user_id,
+            identifier: login.identifier.clone(),
+            identifier_type: self.identifier_type(),
+            reason,
+            counts,
+            origin: context.findings.origin.clone(),
+            device_id: self.device_id.as_ref().map(|id| id.as_str().to_owned()),
+        })];
+        let failed_attempts = sessions.failures + u32::from(counts);
+        if counts && failed_attempts >= context.settings.login_attempts {
+            events.push(SessionEvent::UserLocked(UserLocked {
+                account_id,
+                user_id,
+                locked_until: context.time + context.settings.login_lock,
+                failed_attempts,
+            }));
+        }
+        let no = match reason {
+            LoginFailure::Suspended => Rejection::forbidden("The account is suspended."),
+            LoginFailure::Banned => Rejection::forbidden("The account is banned."),
+            LoginFailure::UnknownIdentifier
+            | LoginFailure::WrongPassword
+            | LoginFailure::NoPassword
+            | LoginFailure::Locked
+            | LoginFailure::Deleted => credentials_are_not_right(),
+        };
+        no.leaving(events.into_iter().map(NewEvent::from))
+    }
+
+    fn session(&self, context: &Context<'_>, login: &Login) -> SessionStarted {
+        let text = |text: &str| Some(text.to_owned());
+        SessionStarted {
+            user_id: context.target,
+            session_id: login.session_id,
+            token_hash: login.tokens.token_hash.clone(),
+            refresh_id: login.tokens.refresh_id,
+            refresh_hash: login.tokens.refresh_hash.clone(),
+            device_id: self.device(login),
+            device_name: self.device_name.as_ref().and_then(|it| text(it.as_str())),
+            device_type: self.device_type,
+            platform: self.platform.unwrap_or_default(),
+            device_fingerprint: self.device_fingerprint.as_ref().and_then(|it| text(it.as_str())),
+            device_metadata: self.device_metadata.clone().unwrap_or_default().as_map().clone(),
+            fcm_token: self.fcm_token.as_ref().and_then(|it| text(it.as_str())),
+            origin: context.findings.origin.clone(),
+            expires_at: context.time + context.settings.session_lifetime,
+        }
+    }
+
+    fn device(&self, login: &Login) -> String {
+        self.device_id.as_ref().map_or(&*login.device_id, |id| id.as_str()).to_owned()
+    }
+}
+
+/// Whether a new session can have this id.
+fn check_id(context: &Context<'_>, sessions: &Sessions, id: Uuid) -> Result<(), Rejection> {
+    let young =
+        made(id).is_some_and(|made| made + OLD > context.time && made < context.time + AHEAD);
+    if !young {
+        return Err(Rejection::invalid(
+            "target",
+            "The id of a new session is a UUIDv7 that was made within the last five minutes.",
+        ));
+    }
+    if sessions.open.contains_key(&id) || sessions.ended.contains(&id) {
+        return Err(Rejection::conflict("There was a session with this id already."));
+    }
+    if sessions.is_worn() {
+        return Err(Rejection::rate_limited("Too many sessions were begun and ended just now."));
+    }
+    Ok(())
+}
+
+/// The sessions that end as a new one begins, and why.
+fn making_room(
+    sessions: &Sessions,
+    context: &Context<'_>,
+    device_id: &str,
+) -> Vec<(Uuid, RevokedReason)> {
+    let mut ending = Vec::new();
+    let mut staying = Vec::new();
+    for (id, session) in &sessions.open {
+        if session.expires_at <= context.time {
+            ending.push((*id, RevokedReason::Expired));
+        } else if session.device_id == device_id {
+            ending.push((*id, RevokedReason::Replaced));
+        } else {
+            staying.push((session.expires_at, *id));
+        }
+    }
+    staying.sort_unstable();
+    let surplus = (staying.len() + 1).saturating_sub(MAX_SESSIONS);
+    ending.extend(staying[..surplus].iter().map(|(_, id)| (*id, RevokedReason::Replaced)));
+    ending
+}
+
+impl Decide for LogIn {
+    const STREAM: Stream = Stream::Session;
+    const DOC: Doc = Doc {
+        summary: "Begins a session. The outcome's `data` has `user_id`, `session_id`, `session_token`, `refresh_token` and `expires_at`; the tokens are told once.",
+        target: "the new session's id, a UUIDv7 that the client has just made",
+        fields: &[
+            required(
+                "identifier",
+                "text, 1 to 255: a user name, an e-mail address or a phone number",
+            ),
+            optional(
+                "identifier_type",
+                "`username`, `email` or `phone`; default: `email` with an `@` in it, `phone` with a `+` in front, else `username`",
+            ),
+            optional("password", "text, 8 to 256 bytes; **a secret**; there is no other proof yet"),
+            optional(
+                "device_id",
+                "text, 1 to 255: what tells the device from the user's others; a device has one session, a new one ends the one before",
+            ),
+            optional("device_name", "text, 1 to 255 characters"),
+            optional("device_type", "`mobile`, `tablet`, `desktop` or `web`"),
+            optional("platform", "`ios`, `android` or `web` (default)"),
+            optional("device_fingerprint", "text, 1 to 512 characters"),
+            optional("device_metadata", "map"),
+            optional("fcm_token", "text, 1 to 4096 characters: where push messages go"),
+        ],
+        events: &[
+            "session_revoked",
+            "session_started",
+            "login_succeeded",
+            "login_failed",
+            "user_locked",
+        ],
+        refused: &[
+            (
+                "unauthenticated",
+                "the credentials are not right, or too many attempts failed before: nobody is told which",
+            ),
+            ("forbidden", "they are right, but the account is suspended or banned"),
+            ("conflict", "there was a session with this id already"),
+        ],
+        example: r#"{"identifier":"ada@example.org","identifier_type":"email","password":"correct horse battery","device_id":"b7c1","device_name":"Ada's phone","device_type":"mobile","platform":"ios","device_fingerprint":"f1","device_metadata":{"os_version":"19.1"},"fcm_token":"d2Vi"}"#,
+    };
+
+    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+        needs.want(Key::Sessions(context.target));
+        needs.want(Key::User(context.target));
+    }
+
+    fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
+        let Some(login) = &context.findings.login else {
+            return Err(Rejection::invalid("password", "A password is needed."));
+        };
+        let sessions = world.sessions(context.target);
+        check_id(context, sessions, login.session_id)?;
+        if let Some(reason) = self.failure(context, world, sessions, login) {
+            return Err(self.fail(context, sessions, login, reason));
+        }
+        if world.user(context.target).is_none() {
+            return Err(credentials_are_not_right());
+        }
+        let user_id = context.target;
+        let mut events: Vec<SessionEvent> = making_room(sessions, context, &self.device(login))
+            .into_iter()
+            .map(|(session, reason)| ends(user_id, session, reason, None))
+            .collect();
+        events.push(SessionEvent::SessionStarted(Box::new(self.session(context, login))));
+        events.push(SessionEvent::LoginSucceeded(LoginSucceeded {
+            user_id,
+            session_id: login.session_id,
+            identifier: login.identifier.clone(),
+            identifier_type: self.identifier_type(),
+            method: LoginMethod::Password,
+            origin: context.findings.origin.clone(),
+            device_id: self.device(login),
+        }));
+        Ok(events.into_iter().map(NewEvent::from).collect())
+    }
+
+    fn data(&self, events: &[&Event]) -> Option<Value> {
+        events.iter().find_map(|event| match event {
+            Event::Sessions(SessionEvent::SessionStarted(e)) => Some(json!({
+                "user_id": e.user_id, "session_id": e.session_id, "expires_at": e.expires_at,
+            })),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use echolog_events::{AuthEvent, StreamKey, Time};
+
+    use super::super::findings::Findings;
+    use super::super::tests::{found, log_in, logged_in, session, story};
+    use super::*;
+    use crate::auth::registered_for_tests;
+    use crate::story::{Story, id};
+    use crate::{Actor, ErrorCode};
+
+    fn anyone() -> Actor {
+        Actor::Anonymous("anon-1".to_owned())
+    }
+
+    fn names(events: impl IntoIterator<Item = NewEvent>) -> Vec<&'static str> {
+        events.into_iter().map(|new| new.event.event_type().short()).collect()
+    }
+
+    /// What comes of an attempt by somebody on the device `d`.
+    fn attempt(story: Story, number: u16, check: Check) -> Result<Vec<&'static str>, Rejection> {
+        let story = story.findings(found(number, check));
+        story.when_actor(&anyone(), id(1), log_in("d")).decision().map(names)
+    }
+
+    fn after_failures(count: u16) -> Story {
+        (0..count).fold(story(), |story, number| {
+            story.findings(found(number, Check::Wrong)).failed(&anyone(), id(1), log_in("d"))
+        })
+    }
+
+    #[test]
+    fn who_knows_the_password_gets_a_session() {
+        let events = attempt(story(), 1, Check::Right).expect("a session");
+        assert_eq!(events, ["session_started", "login_succeeded"]);
+    }
+
+    #[test]
+    fn a_device_has_one_session() {
+        let story = logged_in(logged_in(story(), 1), 2);
+        let same = story.findings(found(3, Check::Right));
+        let ended = ends(id(1), session(2), RevokedReason::Replaced, None);
+        let events = same.when_actor(&anyone(), id(1), log_in("device 2")).accepted();
+        assert_eq!(events[0].event, Event::Sessions(ended));
+        assert_eq!(names(events), ["session_revoked", "session_started", "login_succeeded"]);
+    }
+
+    #[test]
+    fn a_session_id_serves_once() {
+        let story = logged_in(story(), 1);
+        assert_eq!(attempt(story, 1, Check::Right).expect_err("open").code, ErrorCode::Conflict);
+        let ended = crate::auth::RevokeSession { session_id: session(1).into() };
+        let story = logged_in(self::story(), 1).done(&Actor::User(id(1)), id(1), ended);
+        assert_eq!(attempt(story, 1, Check::Right).expect_err("ended").code, ErrorCode::Conflict);
+    }
+
+    #[test]
+    fn a_session_id_is_new() {
+        for seconds in [-121, 301] {
+            let time = Time::default() + TimeDelta::seconds(seconds);
+            let no = attempt(story().at(time), 1, Check::Right).expect_err("not of now");
+            assert_eq!((no.code, no.field.as_deref()), (ErrorCode::Invalid, Some("target")));
+        }
+    }
+
+    #[test]
+    fn too_many_sessions_make_room() {
+        let mut story = story();
+        let most = u16::try_from(MAX_SESSIONS).expect("a few");
+        for number in 0..most {
+            story = logged_in(story, number);
+        }
+        let events = attempt(story, most, Check::Right).expect("a session");
+        assert_eq!(events, ["session_revoked", "session_started", "login_succeeded"]);
+    }
+
+    #[test]
+    fn all_who_fail_hear_the_same() {
+        for check in [Check::Wrong, Check::NoPassword, Check::Unknown] {
+            let no = attempt(story(), 1, check).expect_err("not right");
+            assert_eq!(names(no.events.clone()), ["login_failed"]);
+            assert_eq!(no.leaving([]), credentials_are_not_right());
+        }
+    }
+
+    #[test]
+    fn too_many_failures_lock_even_the_right_password_out() {
+        let no = attempt(after_failures(4), 9, Check::Wrong).expect_err("not right");
+        assert_eq!(names(no.events), ["login_failed", "user_locked"]);
+        let no = attempt(after_failures(5), 9, Check::Right).expect_err("locked");
+        assert_eq!(names(no.events.clone()), ["login_failed"]);
+        assert_eq!(no.leaving([]), credentials_are_not_right());
+    }
+
+    #[test]
+    fn a_lock_passes_and_counting_begins_anew() {
+        let later = Time::default() + TimeDelta::minutes(15);
+        let number = 9;
+        let mut found = found(number, Check::Wrong);
+        if let Some(login) = &mut found.login {
+            login.session_id =
+                uuid::Builder::from_unix_timestamp_millis(900_000, &[1; 10]).into_uuid();
+        }
+        let story = after_failures(5).at(later).findings(found.clone());
+        let no =
+            story.when_actor(&anyone(), id(1), log_in("d")).refused(ErrorCode::Unauthenticated);
+        assert_eq!(names(no.events), ["login_failed"]);
+        if let Some(login) = &mut found.login {
+            login.check = Check::Right;
+        }
+        let story = story.findings(found);
+        story.when_actor(&anyone(), id(1), log_in("d")).accepted();
+    }
+
+    #[test]
+    fn success_forgets_failures() {
+        let story = logged_in(after_failures(4), 8);
+        let no = attempt(story, 9, Check::Wrong).expect_err("not right");
+        assert_eq!(names(no.events), ["login_failed"]);
+    }
+
+    #[test]
+    fn an_account_that_may_not_act_begins_no_session() {
+        for (status, code) in [
+            (AccountStatus::Suspended, Some(ErrorCode::Forbidden)),
+            (AccountStatus::Banned, Some(ErrorCode::Forbidden)),
+            (AccountStatus::Deleted, Some(ErrorCode::Unauthenticated)),
+            (AccountStatus::Pending, None),
+        ] {
+            let mut event = registered_for_tests(id(1));
+            if let Event::Auth(AuthEvent::UserRegistered(e)) = &mut event {
+                e.account_status = status;
+            }
+            let story = || Story::new().event(StreamKey::of(Stream::User, id(1)), event.clone());
+            assert_eq!(attempt(story(), 1, Check::Right).err().map(|no| no.code), code);
+            // Whoever does not know the password is not told.
+            let no = attempt(story(), 1, Check::Wrong).expect_err("not right");
+            assert_eq!(no.code, ErrorCode::Unauthenticated);
+        }
+    }
+
+    #[test]
+    fn without_the_request_path_nothing_happens() {
+        let story = story().findings(Findings::default());
+        story.when_actor(&anyone(), id(1), log_in("d")).refused(ErrorCode::Invalid);
+    }
+
+    #[test]
+    fn identifiers_are_compared_as_accounts_have_them() {
+        let canonical = |identifier: &str| {
+            let body = json!({ "identifier": identifier });
+            serde_json::from_value::<LogIn>(body).expect("a good body").canonical()
+        };
+        assert_eq!(canonical("Ada").as_deref(), Some("ada"));
+        assert_eq!(canonical("ADA@example.org").as_deref(), Some("ada@example.org"));
+        assert_eq!(canonical("+442071838750").as_deref(), Some("+442071838750"));
+        assert_eq!(canonical("no user name at all"), None);
+    }
+}

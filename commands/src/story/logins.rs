@@ -1,0 +1,143 @@
+//! Logging in and what follows, by the dice.
+
+use echolog_events::{Origin, TokenHash, Uuid};
+use serde_json::{Value, json};
+
+use super::dice::{Roll, Sent, USERS};
+use super::{Story, id};
+use crate::auth::{Check, Findings, Login, NewTokens, Refresh};
+use crate::state::Sessions;
+use crate::{Actor, Key, State};
+
+/// The names of the commands that are rolled here.
+pub(super) const NAMES: [&str; 5] =
+    ["log_in", "refresh_session", "revoke_session", "revoke_all_sessions", "unlock_user"];
+
+/// The account that counts attempts under a name that nobody has.
+const STAND_IN: u16 = 90;
+
+impl Story {
+    /// One of these commands: who sends it, about which account, saying what, and what the request
+    /// path finds out.
+    pub(super) fn roll_login(&self, name: &str, roll: Roll) -> Sent {
+        let user = id(1 + u16::from(roll.user) % USERS);
+        let own = Actor::User(user);
+        let anyone = Actor::Anonymous("anon-1".to_owned());
+        let (actor, target, body, findings) = match name {
+            "log_in" => {
+                let (account, check) = attempt(user, roll.choice);
+                let findings = self.found_login(check);
+                (anyone, account, login(roll), findings)
+            }
+            "refresh_session" => {
+                let body = match roll.choice % 3 {
+                    0 => json!({}),
+                    1 => json!({ "device_name": "mine", "fcm_token": "elsewhere" }),
+                    _ => json!({ "device_metadata": { "os_version": roll.message } }),
+                };
+                (anyone, user, body, self.found_refresh(user, roll))
+            }
+            "revoke_session" => {
+                let body = json!({ "session_id": self.open(user, roll).unwrap_or(id(1)) });
+                (own, user, body, Findings::default())
+            }
+            "revoke_all_sessions" => {
+                let except = self.open(user, roll).filter(|_| roll.choice % 2 == 0);
+                let body = json!({ "except_session_id": except });
+                (own, user, body, Findings::default())
+            }
+            _ => {
+                let operator = Actor::Service("svc-operator".to_owned());
+                let locked = if roll.choice % 2 == 0 { id(1) } else { user };
+                (operator, locked, json!({}), Findings::default())
+            }
+        };
+        let command = super::dice::command("auth", name, &body);
+        Sent { actor, target, command, findings }
+    }
+
+    fn sessions(&self, user: Uuid) -> Sessions {
+        match self.state(&Key::Sessions(user)) {
+            State::Sessions(sessions) => sessions,
+            _ => Sessions::default(),
+        }
+    }
+
+    fn open(&self, user: Uuid, roll: Roll) -> Option<Uuid> {
+        let open = self.sessions(user).open;
+        open.keys().copied().nth(usize::from(roll.message) % open.len().max(1))
+    }
+
+    /// Tokens that never were before.
+    fn tokens(&self, generation: u32) -> NewTokens {
+        let number = u16::try_from(self.past.len()).expect("not so many");
+        NewTokens {
+            token_hash: TokenHash::new(format!("session token {number}")),
+            refresh_id: id(20_000 + number),
+            refresh_hash: TokenHash::new(format!("refresh token {number}")),
+            generation,
+        }
+    }
+
+    fn found_login(&self, check: Check) -> Findings {
+        let number = u16::try_from(self.past.len()).expect("not so many");
+        let login = Login {
+            session_id: id(10_000 + number),
+            identifier: "ada".to_owned(),
+            check,
+            tokens: self.tokens(0),
+            device_id: format!("made up {number}"),
+        };
+        let origin = match number % 3 {
+            0 => Origin::default(),
+            _ => Origin {
+                ip_address: format!("192.0.2.{}", number % 250).parse().ok(),
+                user_agent: Some("a browser".to_owned()),
+            },
+        };
+        Findings { origin, login: Some(login), refresh: None }
+    }
+
+    /// Mostly the token that is good now, at times an earlier one.
+    fn found_refresh(&self, user: Uuid, roll: Roll) -> Findings {
+        let session = self.open(user, roll);
+        let sessions = self.sessions(user);
+        let refresh = session.and_then(|id| Some((id, sessions.open.get(&id)?)));
+        let refresh = refresh.map(|(session_id, session)| {
+            let hash = match roll.choice % 16 {
+                0 => TokenHash::new("of long ago"),
+                1 | 2 => session.previous_hash.clone().unwrap_or(session.refresh_hash.clone()),
+                _ => session.refresh_hash.clone(),
+            };
+            let current = hash == session.refresh_hash;
+            let generation = if current { session.generation } else { 0 };
+            let next = if current { session.generation + 1 } else { session.generation };
+            Refresh { session_id, generation, hash, tokens: self.tokens(next) }
+        });
+        Findings { refresh, ..Findings::default() }
+    }
+}
+
+fn attempt(user: Uuid, choice: u8) -> (Uuid, Check) {
+    match choice % 16 {
+        0..=7 => (user, Check::Right),
+        8..=12 => (id(1), Check::Wrong),
+        13 => (id(2), Check::NoPassword),
+        _ => (id(STAND_IN), Check::Unknown),
+    }
+}
+
+fn login(roll: Roll) -> Value {
+    let device = format!("device {}", roll.message % 3);
+    match roll.message % 4 {
+        0 => json!({ "identifier": "ada" }),
+        1 => {
+            json!({ "identifier": "ada", "device_id": device, "device_type": "mobile", "platform": "android" })
+        }
+        2 => json!({
+            "identifier": "ada", "device_id": device, "device_name": "Ada's", "fcm_token": "here",
+            "device_fingerprint": "f", "device_metadata": { "os": "a", "app_version": [1, null] },
+        }),
+        _ => json!({ "identifier": "ada@example.org", "device_id": device }),
+    }
+}

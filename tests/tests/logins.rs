@@ -1,0 +1,270 @@
+//! Logging in, staying logged in, and those who only try to.
+
+use std::time::{Duration, Instant};
+
+use echolog::client::Request;
+use echolog::clock;
+use echolog::roles::Roles;
+use echolog_commands::{ErrorCode, Outcome, Status};
+use echolog_events::{Body, Event, SessionEvent, Uuid};
+use echolog_tests::{Tenant, run};
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+const PASSWORD: &str = "correct horse battery";
+
+struct Account {
+    id: Uuid,
+    name: String,
+}
+
+async fn register(t: &Tenant, name: &str) -> anyhow::Result<Account> {
+    let id = clock::new_id();
+    let body = json!({
+        "username": name, "email": format!("{name}@example.org"), "password": PASSWORD,
+    });
+    t.accept("anon-test", "auth.register_user", id, body).await?;
+    Ok(Account { id, name: name.to_owned() })
+}
+
+async fn try_log_in(t: &Tenant, identifier: &str, password: &str) -> anyhow::Result<Outcome> {
+    let body = json!({ "identifier": identifier, "password": password });
+    Ok(t.client.send(&Request::new("anon-test", "auth.log_in", clock::new_id(), body)).await?)
+}
+
+async fn log_in(t: &Tenant, identifier: &str) -> anyhow::Result<Value> {
+    let outcome = try_log_in(t, identifier, PASSWORD).await?;
+    anyhow::ensure!(outcome.status == Status::Accepted, "{outcome:?}");
+    Ok(outcome.data.unwrap_or_default())
+}
+
+async fn refresh(t: &Tenant, user: Uuid, token: &Value) -> anyhow::Result<Outcome> {
+    let body = json!({ "refresh_token": token });
+    Ok(t.client.send(&Request::new("anon-test", "auth.refresh_session", user, body)).await?)
+}
+
+fn code(outcome: &Outcome) -> Option<ErrorCode> {
+    outcome.error.as_ref().map(|error| error.code)
+}
+
+/// What the log says about an account's sessions.
+async fn history(t: &Tenant) -> anyhow::Result<Vec<SessionEvent>> {
+    let log = t.log()?;
+    let head = log.head().await?;
+    let mut reader = log.read_from(1).await?;
+    let mut history = Vec::new();
+    loop {
+        let page = reader.next(1_000).await?;
+        for event in &page.events {
+            if let Body::Known(Event::Sessions(event)) = &event.body {
+                history.push(event.clone());
+            }
+        }
+        if page.events.last().is_some_and(|last| last.seq >= head) {
+            return Ok(history);
+        }
+    }
+}
+
+#[test]
+fn a_user_logs_in_by_any_name_and_out_again() {
+    run(async {
+        let t = Tenant::start().await?;
+        let ada = register(&t, "ada").await?;
+        let mut sessions = Vec::new();
+        for identifier in ["ada", "ADA", "ada@example.org", "Ada@Example.ORG"] {
+            let data = log_in(&t, identifier).await?;
+            assert_eq!(data["user_id"], json!(ada.id));
+            let token = data["session_token"].as_str().unwrap_or_default();
+            assert!(token.starts_with("es_") && token.len() == 89, "{data}");
+            assert!(data["refresh_token"].as_str().is_some_and(|it| it.starts_with("er_")));
+            sessions.push(data["session_id"].clone());
+        }
+        let out = json!({ "session_id": sessions[0] });
+        let outcome = t.accept(ada.id, "auth.revoke_session", ada.id, out.clone()).await?;
+        assert_eq!(outcome.events, ["session_revoked"]);
+        let outcome = t.accept(ada.id, "auth.revoke_session", ada.id, out).await?;
+        assert_eq!(outcome.events, [""; 0]);
+        let all_but_one = json!({ "except_session_id": sessions[3] });
+        let outcome = t.accept(ada.id, "auth.revoke_all_sessions", ada.id, all_but_one).await?;
+        assert_eq!(outcome.events.len(), 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn tokens_are_told_once_and_never_stored() {
+    run(async {
+        let t = Tenant::start().await?;
+        register(&t, "ada").await?;
+        let body = json!({ "identifier": "ada", "password": PASSWORD });
+        let request = Request::new("anon-test", "auth.log_in", clock::new_id(), body);
+        let first = t.client.send(&request).await?;
+        let data = first.data.clone().unwrap_or_default();
+        let again = t.client.send(&request).await?;
+        assert_eq!((again.status, again.seq), (Status::Accepted, first.seq));
+        assert_eq!(again.data, None, "a token is not repeated");
+        let stored = format!("{:?}", history(&t).await?);
+        for token in ["session_token", "refresh_token"] {
+            let token = data[token].as_str().unwrap_or_default();
+            assert!(!token.is_empty() && !stored.contains(token));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn whoever_fails_learns_nothing() {
+    run(async {
+        let t = Tenant::start().await?;
+        let ada = register(&t, "ada").await?;
+        t.user("no-password").await?;
+        let mut answers = Vec::new();
+        for identifier in [&*ada.name, "nobody", "no-password", "nobody@example.org", "not a name!"]
+        {
+            let outcome = try_log_in(&t, identifier, "a wrong password").await?;
+            assert_eq!(outcome.status, Status::Rejected);
+            answers.push((outcome.error, outcome.data, outcome.seq, outcome.events));
+        }
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+        let stored = format!("{:?}", history(&t).await?);
+        assert!(
+            !stored.contains("not a name!"),
+            "who types a password there leaves no trace of it"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn it_takes_as_long_to_fail_with_an_account_as_without() {
+    run(async {
+        let t = Tenant::start().await?;
+        for number in 0..4 {
+            register(&t, &format!("ada{number}")).await?;
+        }
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..16 {
+            for (times, name) in times.iter_mut().zip(["ada", "nobody"]) {
+                let name = format!("{name}{}", round % 4);
+                let begun = Instant::now();
+                try_log_in(&t, &name, "a wrong password").await?;
+                times.push(begun.elapsed());
+            }
+        }
+        let [known, unknown] = times.map(|mut times: Vec<Duration>| {
+            times.sort_unstable();
+            times[times.len() / 2].as_secs_f64()
+        });
+        println!("an account that exists: {:.1} ms, none: {:.1} ms", known * 1e3, unknown * 1e3);
+        assert!((0.5..2.0).contains(&(known / unknown)), "{known} s and {unknown} s");
+        Ok(())
+    });
+}
+
+#[test]
+fn guessing_in_parallel_does_not_help() {
+    run(async {
+        let mut t = Tenant::start().await?;
+        t.add(Roles::HANDLER).await?;
+        register(&t, "ada").await?;
+        let guess = async |number: usize| {
+            let password =
+                if number == 20 { PASSWORD.to_owned() } else { format!("a guess {number}") };
+            loop {
+                let outcome = try_log_in(&t, "ada", &password).await?;
+                if outcome.status != Status::Failed {
+                    return anyhow::Ok(outcome);
+                }
+            }
+        };
+        // The first guesses have to be over before the right one is made.
+        for number in 0..5 {
+            assert_eq!(code(&guess(number).await?), Some(ErrorCode::Unauthenticated));
+        }
+        for outcome in join_all((5..40).map(guess)).await {
+            assert_eq!(code(&outcome?), Some(ErrorCode::Unauthenticated), "even the right one");
+        }
+        let history = history(&t).await?;
+        let counted = history.iter().filter(|event| match event {
+            SessionEvent::LoginFailed(failed) => failed.counts,
+            _ => false,
+        });
+        assert_eq!(counted.count(), 5);
+        let locks = history.iter().filter(|event| matches!(event, SessionEvent::UserLocked(_)));
+        assert_eq!(locks.count(), 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_operator_opens_a_lock() {
+    run(async {
+        let t = Tenant::start().await?;
+        let ada = register(&t, "ada").await?;
+        for _ in 0..5 {
+            try_log_in(&t, "ada", "a wrong password").await?;
+        }
+        let outcome = try_log_in(&t, "ada", PASSWORD).await?;
+        assert_eq!(code(&outcome), Some(ErrorCode::Unauthenticated));
+        t.refuse(ErrorCode::Forbidden, ada.id, "auth.unlock_user", ada.id, json!({})).await?;
+        t.accept("svc-operator", "auth.unlock_user", ada.id, json!({})).await?;
+        log_in(&t, "ada").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_refresh_token_is_good_once() {
+    run(async {
+        let t = Tenant::start().await?;
+        let ada = register(&t, "ada").await?;
+        let bob = register(&t, "bob").await?;
+        let first = log_in(&t, "ada").await?;
+        let second = refresh(&t, ada.id, &first["refresh_token"]).await?;
+        let second = second.data.unwrap_or_default();
+        assert_eq!(second["session_id"], first["session_id"]);
+        assert!(second["session_token"].is_string());
+        assert_ne!(second["session_token"], first["session_token"]);
+        let third = refresh(&t, ada.id, &second["refresh_token"]).await?;
+        let third = third.data.unwrap_or_default();
+        for (user, token) in [
+            (bob.id, &third["refresh_token"]),
+            (ada.id, &third["session_token"]),
+            (ada.id, &json!("er_made_up")),
+        ] {
+            let refused = refresh(&t, user, token).await?;
+            assert_eq!(code(&refused), Some(ErrorCode::Unauthenticated), "{token}");
+        }
+        refresh(&t, ada.id, &third["refresh_token"]).await?.data.expect("the session still stands");
+        // One that was exchanged long ago: somebody else has it too.
+        let refused = refresh(&t, ada.id, &first["refresh_token"]).await?;
+        assert_eq!(code(&refused), Some(ErrorCode::Unauthenticated));
+        let history = history(&t).await?;
+        let [.., reused, ended] = history.as_slice() else { panic!("{history:?}") };
+        assert!(matches!(reused, SessionEvent::RefreshTokenReused(it) if it.generation == 0));
+        assert!(matches!(ended, SessionEvent::SessionRevoked(_)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_session_is_known_to_the_next_handler() {
+    run(async {
+        let mut t = Tenant::without_workers().await?;
+        t.add(Roles::PROJECTOR).await?;
+        t.add(Roles::HANDLER).await?;
+        let ada = register(&t, "ada").await?;
+        let tokens = log_in(&t, "ada").await?;
+        for _ in 0..4 {
+            try_log_in(&t, "ada", "a wrong password").await?;
+        }
+        t.stop_at(1).await?;
+        t.add(Roles::HANDLER).await?;
+        refresh(&t, ada.id, &tokens["refresh_token"]).await?.data.expect("new tokens");
+        try_log_in(&t, "ada", "a wrong password").await?;
+        let outcome = try_log_in(&t, "ada", PASSWORD).await?;
+        assert_eq!(code(&outcome), Some(ErrorCode::Unauthenticated), "five have failed");
+        Ok(())
+    });
+}
