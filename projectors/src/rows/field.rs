@@ -1,5 +1,7 @@
 //! Values in PostgreSQL's binary form.
 
+use std::net::IpAddr;
+
 use bytes::{BufMut, BytesMut};
 use echolog_events::Time;
 use uuid::Uuid;
@@ -109,6 +111,25 @@ impl Field for Json<'_> {
         out.put_i32(self.0.len() as i32 + 1);
         out.put_u8(1); // version of the format
         out.put_slice(self.0.as_bytes());
+    }
+}
+
+/// An `inet` without a mask.
+impl Field for IpAddr {
+    fn put(&self, out: &mut BytesMut) {
+        // Family, bits of the mask, no network, length. The families are PostgreSQL's own.
+        match self {
+            Self::V4(address) => {
+                out.put_i32(8);
+                out.put_slice(&[2, 32, 0, 4]);
+                out.put_slice(&address.octets());
+            }
+            Self::V6(address) => {
+                out.put_i32(20);
+                out.put_slice(&[3, 128, 0, 16]);
+                out.put_slice(&address.octets());
+            }
+        }
     }
 }
 

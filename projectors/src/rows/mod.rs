@@ -34,12 +34,13 @@ enum Kind {
     Timestamptz,
     Uuid,
     Jsonb,
+    Inet,
     /// An array of arrays would be taken apart altogether, so it travels as text.
     TextArray,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Boolean,
         Self::Bytea,
         Self::Bigint,
@@ -49,6 +50,7 @@ impl Kind {
         Self::Timestamptz,
         Self::Uuid,
         Self::Jsonb,
+        Self::Inet,
         Self::TextArray,
     ];
 
@@ -63,6 +65,7 @@ impl Kind {
             Self::Timestamptz => "timestamptz",
             Self::Uuid => "uuid",
             Self::Jsonb => "jsonb",
+            Self::Inet => "inet",
             Self::TextArray => "text[]",
         }
     }
@@ -79,6 +82,7 @@ impl Kind {
             Self::Timestamptz => (1184, 1185),
             Self::Uuid => (2950, 2951),
             Self::Jsonb => (3802, 3807),
+            Self::Inet => (869, 1041),
         }
     }
 }
@@ -137,7 +141,8 @@ fn value(name: &str, kind: Kind) -> String {
         | Kind::Text
         | Kind::Timestamptz
         | Kind::Uuid
-        | Kind::Jsonb => name.to_owned(),
+        | Kind::Jsonb
+        | Kind::Inet => name.to_owned(),
     }
 }
 
