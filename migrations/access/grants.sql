@@ -11,7 +11,19 @@ GRANT SELECT (
     deleted_at
 ) ON auth.users TO echolog_reader;
 
+-- Without the hashes of tokens.
+GRANT SELECT (
+    id, user_id, device_id, device_name, device_type, platform, device_fingerprint, device_metadata,
+    ip_address, user_agent, location, fcm_token, expires_at, last_activity_at, revoked_at,
+    revoked_reason, created_at, updated_at
+) ON auth.sessions TO echolog_reader;
+GRANT SELECT (
+    id, user_id, session_id, device_id, expires_at, revoked, revoked_at, replaced_by_id, created_at,
+    updated_at
+) ON auth.refresh_tokens TO echolog_reader;
+
 GRANT SELECT ON
+    auth.login_history, auth.security_events,
     users.profiles, users.settings, users.blocked_users, users.activity_log,
     messages.conversations, messages.members, messages.membership_periods, messages.messages,
     messages.message_edits, messages.message_reactions, messages.threads, messages.cursor_moves,
