@@ -202,6 +202,43 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
          GROUP BY kind, value HAVING count(*) > 1",
     ),
     (
+        "live sessions of one device of a user",
+        "SELECT user_id, device_id, count(*) FROM auth.sessions
+         WHERE revoked_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1",
+    ),
+    (
+        "live sessions without a refresh token, or with several, or with another one",
+        "SELECT s.user_id, s.id, count(r.id) FROM auth.sessions AS s
+         LEFT JOIN auth.refresh_tokens AS r
+            ON r.user_id = s.user_id AND r.session_id = s.id AND NOT r.revoked
+         WHERE s.revoked_at IS NULL
+         GROUP BY s.user_id, s.id
+         HAVING count(r.id) <> 1 OR min(r.token) IS DISTINCT FROM s.refresh_token",
+    ),
+    (
+        "live refresh tokens of no session, or of one that has ended",
+        "SELECT r.user_id, r.session_id, r.id FROM auth.refresh_tokens AS r
+         WHERE NOT r.revoked AND NOT EXISTS (SELECT FROM auth.sessions AS s
+            WHERE s.id = r.session_id AND s.user_id = r.user_id AND s.revoked_at IS NULL)",
+    ),
+    (
+        "refresh tokens that were exchanged for nothing",
+        "SELECT r.user_id, r.session_id, r.id, r.replaced_by_id FROM auth.refresh_tokens AS r
+         WHERE r.replaced_by_id IS NOT NULL AND NOT EXISTS (SELECT FROM auth.refresh_tokens AS x
+            WHERE x.id = r.replaced_by_id AND x.user_id = r.user_id
+                AND x.session_id = r.session_id)",
+    ),
+    (
+        "locks without an end, or ends of no lock",
+        "SELECT id, locked, locked_until FROM auth.users WHERE locked <> (locked_until IS NOT NULL)",
+    ),
+    (
+        "live sessions of nobody",
+        "SELECT s.user_id, s.id FROM auth.sessions AS s
+         WHERE s.revoked_at IS NULL
+            AND NOT EXISTS (SELECT FROM auth.users AS u WHERE u.id = s.user_id)",
+    ),
+    (
         "accounts without a profile or settings",
         "SELECT u.id FROM auth.users AS u
          LEFT JOIN users.profiles AS p ON p.user_id = u.id
