@@ -18,6 +18,11 @@ pub(crate) fn blocked_user(user: Uuid, blocked: Uuid) -> Uuid {
     of_key("users.blocked_users", &[&user, &blocked])
 }
 
+/// What the audit calls a row of `auth.sessions`, whose own id is unique for its user only.
+pub(crate) fn session(user: Uuid, session: Uuid) -> Uuid {
+    of_key("auth.sessions", &[&user, &session])
+}
+
 /// The id of a row of `messages.members`.
 pub(crate) fn member(conversation: Uuid, user: Uuid) -> Uuid {
     of_key("messages.members", &[&conversation, &user])

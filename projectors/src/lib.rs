@@ -31,6 +31,7 @@ mod runner;
 mod sql;
 pub mod store;
 mod target;
+mod times;
 mod users;
 pub mod verify;
 

@@ -15,7 +15,7 @@ use crate::{ProjectionError, Target};
 /// A named set of tables with its own checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Projection {
-    /// Accounts.
+    /// Accounts, sessions, who tried to log in.
     Auth,
     /// Profiles, settings, blocking.
     Users,
@@ -69,7 +69,9 @@ impl Projection {
     #[must_use]
     pub fn tables(self) -> &'static [&'static str] {
         match self {
-            Self::Auth => &["users"],
+            Self::Auth => {
+                &["users", "sessions", "refresh_tokens", "login_history", "security_events"]
+            }
             Self::Users => &["profiles", "settings", "blocked_users", "activity_log"],
             Self::Messages => &[
                 "conversations",

@@ -1,15 +1,15 @@
 //! What an event changes, row by row.
 
 use echolog_events::{
-    AuthEvent, Body, ConversationCreated, ConversationUpdated, Event, JsonMap, MessageSent,
-    MessagesEvent, ParticipantJoined, ProfileUpdated, Reaction, Recorded, Role, Time,
-    UserRegistered, UsersEvent, Uuid,
+    AuthEvent, Body, ConversationCreated, ConversationUpdated, DeviceType, Event, JsonMap,
+    MessageSent, MessagesEvent, ParticipantJoined, ProfileUpdated, Reaction, Recorded, Role,
+    SessionEvent, SessionRefreshed, SessionStarted, UserRegistered, UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
 use crate::auth::{role, status, user_type};
-use crate::ids;
 use crate::users::visibility;
+use crate::{ids, times};
 
 /// What a secret is shown as.
 const REDACTED: &str = "[redacted]";
@@ -18,6 +18,7 @@ const REDACTED: &str = "[redacted]";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Table {
     Users,
+    Sessions,
     Profiles,
     BlockedUsers,
     Conversations,
@@ -30,7 +31,7 @@ pub(super) enum Table {
 impl Table {
     pub(super) fn schema(self) -> &'static str {
         match self {
-            Self::Users => "auth",
+            Self::Users | Self::Sessions => "auth",
             Self::Profiles | Self::BlockedUsers => "users",
             Self::Conversations
             | Self::Participants
@@ -43,6 +44,7 @@ impl Table {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
+            Self::Sessions => "sessions",
             Self::Profiles => "profiles",
             Self::BlockedUsers => "blocked_users",
             Self::Conversations => "conversations",
@@ -88,7 +90,7 @@ pub(super) struct Change {
 /// Which event changes which rows.
 pub(super) fn changes(event: &Recorded) -> Vec<Change> {
     let Body::Known(known) = &event.body else { return Vec::new() };
-    let at = time(event.meta.time);
+    let at = times::json(event.meta.time);
     match known {
         Event::Auth(AuthEvent::UserRegistered(e)) => registered(e, &at),
         Event::Users(UsersEvent::ProfileUpdated(e)) => vec![profile(e, &at)],
@@ -107,6 +109,7 @@ pub(super) fn changes(event: &Recorded) -> Vec<Change> {
             let id = ids::blocked_user(e.user_id, e.blocked_user_id);
             vec![user_row(Table::BlockedUsers, id, Op::Delete)]
         }
+        Event::Sessions(e) => session(e, &at),
         Event::Messages(e) => in_conversation(e, &at),
         Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
         | Event::System(_) => Vec::new(),
@@ -218,6 +221,60 @@ fn registered(e: &UserRegistered, at: &Value) -> Vec<Change> {
     ]
 }
 
+fn session(event: &SessionEvent, at: &Value) -> Vec<Change> {
+    let lock = |user, locked: bool, until: Option<Value>| {
+        let lock = json!({ "locked": locked, "locked_until": until, "updated_at": at });
+        vec![user_row(Table::Users, user, Op::Patch(lock))]
+    };
+    let session = |user, id, op| vec![user_row(Table::Sessions, ids::session(user, id), op)];
+    match event {
+        SessionEvent::UserLocked(e) => e
+            .user_id
+            .map_or_else(Vec::new, |user| lock(user, true, Some(times::json(e.locked_until)))),
+        SessionEvent::UserUnlocked(e) => lock(e.user_id, false, None),
+        SessionEvent::SessionStarted(e) => session(e.user_id, e.session_id, started(e, at)),
+        SessionEvent::SessionRefreshed(e) => session(e.user_id, e.session_id, refreshed(e, at)),
+        SessionEvent::SessionRevoked(e) => session(
+            e.user_id,
+            e.session_id,
+            Op::Patch(json!({
+                "revoked_at": at, "revoked_reason": e.reason.name(), "updated_at": at,
+            })),
+        ),
+        SessionEvent::LoginSucceeded(_)
+        | SessionEvent::LoginFailed(_)
+        | SessionEvent::RefreshTokenReused(_) => Vec::new(),
+    }
+}
+
+fn started(e: &SessionStarted, at: &Value) -> Op {
+    Op::Insert(json!({
+        "id": e.session_id, "user_id": e.user_id, "session_token": REDACTED,
+        "refresh_token": REDACTED, "device_id": e.device_id, "device_name": e.device_name,
+        "device_type": e.device_type.map(DeviceType::name), "platform": e.platform.name(),
+        "device_fingerprint": e.device_fingerprint, "device_metadata": e.device_metadata,
+        "ip_address": e.origin.ip_address, "user_agent": e.origin.user_agent,
+        "fcm_token": e.fcm_token.as_ref().map(|_| REDACTED),
+        "expires_at": times::json(e.expires_at), "revoked_at": null, "revoked_reason": null,
+        "created_at": at, "updated_at": at,
+    }))
+}
+
+/// What is given; what is not stays as it is.
+fn refreshed(e: &SessionRefreshed, at: &Value) -> Op {
+    let given = [
+        ("device_name", e.device_name.as_ref().map(|it| json!(it))),
+        ("device_metadata", e.device_metadata.as_ref().map(|it| json!(it))),
+        ("fcm_token", e.fcm_token.as_ref().map(|_| json!(REDACTED))),
+        ("ip_address", e.origin.ip_address.map(|it| json!(it))),
+        ("user_agent", e.origin.user_agent.as_ref().map(|it| json!(it))),
+        ("expires_at", Some(times::json(e.expires_at))),
+        ("updated_at", Some(at.clone())),
+    ];
+    let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Op::Patch(Value::Object(given.collect()))
+}
+
 fn profile(e: &ProfileUpdated, at: &Value) -> Change {
     let fields = [
         ("display_name", e.display_name.as_deref()),
@@ -301,9 +358,4 @@ fn sent(e: &MessageSent, at: &Value) -> Value {
 
 fn reaction_id(e: &Reaction) -> Uuid {
     ids::reaction(e.conversation_id, e.message_id, e.user_id, &e.emoji)
-}
-
-/// A time as JSON has it: RFC 3339 with microseconds.
-fn time(time: Time) -> Value {
-    Value::String(time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
 }

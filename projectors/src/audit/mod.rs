@@ -3,7 +3,9 @@
 //! What is recorded are facts: what a person or a rule decided. Counters, unread numbers, cursors
 //! and the `last_message_…` columns follow from facts and are not recorded; how far members have
 //! read is kept in full by `messages.cursor_moves`, edits by `messages.message_edits`. Rows of
-//! `users.settings` are recorded once something changes them.
+//! `users.settings` are recorded once something changes them. Of an account, `failed_login_attempts` and
+//! `last_login_at` follow from `auth.login_history`; of a session, `last_activity_at` from when it was
+//! refreshed; `auth.refresh_tokens` follows from the sessions.
 //!
 //! The row before is what the audit itself recorded last about it, never another projection's
 //! table: that one is at another place of the log.
@@ -11,8 +13,9 @@
 mod changes;
 mod images;
 mod months;
+mod trail;
 
-use echolog_events::{AuthEvent, Body, Event, Meta, Recorded, UserRegistered};
+use echolog_events::{Meta, Recorded};
 use sqlx::PgConnection;
 
 use self::changes::{Change, changes};
@@ -26,10 +29,6 @@ const CHANGES: &str = "id uuid, schema_name text, table_name text, record_id uui
     conversation_id uuid, operation text, old_data jsonb, new_data jsonb, changed_fields text[],
     actor text, user_id uuid, session_id uuid, transaction_id text, command_id uuid,
     event_id uuid, event_seq bigint, created_at timestamptz, updated_at timestamptz";
-
-/// Of `auth_events`.
-const AUTH_EVENTS: &str = "id uuid, user_id uuid, event_type text, identifier text,
-    session_id uuid, created_at timestamptz, updated_at timestamptz";
 
 /// The statements of projection `audit`.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl Audit {
             images: images::Statements::new(target),
             months: Months::new(target),
             changes: Table::new(target, "record_changes", CHANGES),
-            auth_events: Table::new(target, "auth_events", AUTH_EVENTS),
+            auth_events: Table::new(target, "auth_events", trail::COLUMNS),
         }
     }
 
@@ -67,7 +66,7 @@ impl Audit {
                     put(event, ordinal, &row, &record, &mut records);
                 }
             }
-            auth_event(event, &mut auth_events);
+            trail::put(event, &mut auth_events);
         }
         self.months.ensure(connection, events.iter().map(|event| event.meta.time)).await?;
         records.send(&mut *connection, &self.changes).await?;
@@ -97,30 +96,4 @@ fn put(event: &Recorded, ordinal: u8, row: &changes::Row, record: &Record, rows:
         time,
         time,
     ]);
-}
-
-/// Which event is one of authentication.
-fn auth_event(event: &Recorded, rows: &mut Rows) {
-    match &event.body {
-        Body::Known(Event::Auth(AuthEvent::UserRegistered(e))) => {
-            let UserRegistered { username, email, phone_number, .. } = e;
-            let identifier = username.as_ref().or(email.as_ref()).or(phone_number.as_ref());
-            rows.row(&[
-                &ids::of_event(event.meta.event_id, 0),
-                &e.user_id,
-                &"user_registered",
-                &identifier.map(String::as_str),
-                &event.meta.session_id,
-                &event.meta.time,
-                &event.meta.time,
-            ]);
-        }
-        Body::Known(
-            Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
-            | Event::Users(_)
-            | Event::Messages(_)
-            | Event::System(_),
-        )
-        | Body::Unreadable(_) => {}
-    }
 }

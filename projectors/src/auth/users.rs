@@ -1,60 +1,179 @@
-//! Projection `auth`: accounts.
+//! Table `auth.users`.
 
 use echolog_events::{
-    AccountStatus, AuthEvent, Body, Event, Meta, PasswordHash, Recorded, UserRegistered, UserRole,
-    UserType,
+    AccountStatus, Meta, PasswordHash, Recorded, Time, UserRegistered, UserRole, UserType, Uuid,
 };
 use sqlx::PgConnection;
 
+use crate::map::{HashMap, HashSet};
 use crate::rows::{Rows, Table};
+use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
 
 /// Of `users`.
-const USERS: &str = "id uuid, email text, phone_number text, username text, password_hash text,
+const COLUMNS: &str = "id uuid, email text, phone_number text, username text, password_hash text,
     password_changed_at timestamptz, role text, user_type text, account_status text,
     email_verified boolean, phone_verified boolean, two_factor_enabled boolean,
-    failed_login_attempts integer, locked boolean, created_at timestamptz, updated_at timestamptz";
+    failed_login_attempts integer, locked boolean, locked_until timestamptz,
+    last_login_at timestamptz, created_at timestamptz, updated_at timestamptz";
 
-/// The statements of projection `auth`.
+const UPDATE: &str = "UPDATE {schema}.users AS u SET
+        failed_login_attempts =
+            CASE WHEN d.forgiven THEN 0 ELSE u.failed_login_attempts END + d.failed,
+        locked = coalesce(d.locked, u.locked),
+        locked_until = CASE WHEN d.locked IS NULL THEN u.locked_until ELSE d.locked_until END,
+        last_login_at = coalesce(d.last_login_at, u.last_login_at), updated_at = d.updated_at
+    FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::boolean[], $5::timestamptz[],
+        $6::timestamptz[], $7::timestamptz[]) AS d (id, forgiven, failed, locked, locked_until,
+        last_login_at, updated_at)
+    WHERE u.id = d.id RETURNING u.id";
+
 #[derive(Debug)]
-pub(crate) struct Auth {
-    users: Table,
+pub(super) struct Statements {
+    rows: Table,
+    update: Sql,
 }
 
-impl Auth {
-    pub(crate) fn new(target: &Target) -> Self {
-        Self { users: Table::new(target, "users", USERS) }
+impl Statements {
+    pub(super) fn new(target: &Target) -> Self {
+        Self { rows: Table::new(target, "users", COLUMNS), update: target.sql(UPDATE) }
     }
+}
 
-    pub(crate) async fn write(
-        &self,
-        connection: &mut PgConnection,
-        events: &[&Recorded],
-    ) -> Result<(), ProjectionError> {
-        let mut users = Rows::new();
-        for event in events {
-            route(event, &mut users);
+/// What has become of an account since it was stored, or registered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Change {
+    /// Whether attempts that failed before are forgotten.
+    forgiven: bool,
+    /// How many failed since.
+    failed: i32,
+    lock: Lock,
+    last_login_at: Option<Time>,
+    updated_at: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Lock {
+    #[default]
+    Unchanged,
+    Until(Time),
+    Open,
+}
+
+impl Lock {
+    fn locked(self) -> Option<bool> {
+        match self {
+            Self::Unchanged => None,
+            Self::Until(_) => Some(true),
+            Self::Open => Some(false),
         }
-        Ok(users.send(connection, &self.users).await?)
+    }
+
+    fn until(self) -> Option<Time> {
+        match self {
+            Self::Until(time) => Some(time),
+            Self::Unchanged | Self::Open => None,
+        }
     }
 }
 
-/// Which event writes which table.
-fn route(event: &Recorded, users: &mut Rows) {
-    match &event.body {
-        Body::Known(Event::Auth(AuthEvent::UserRegistered(e))) => user(&event.meta, e, users),
-        Body::Known(
-            Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
-            | Event::Users(_)
-            | Event::Messages(_)
-            | Event::System(_),
-        )
-        | Body::Unreadable(_) => {}
+impl Change {
+    fn forgive(&mut self) {
+        self.forgiven = true;
+        self.failed = 0;
     }
 }
 
-fn user(meta: &Meta, event: &UserRegistered, users: &mut Rows) {
-    let password_changed_at = event.password_hash.is_some().then_some(meta.time);
+/// The accounts that a batch makes or changes.
+#[derive(Debug, Default)]
+pub(super) struct Users<'a> {
+    new: Vec<(&'a UserRegistered, Time, Change)>,
+    /// Where in `new` they are.
+    places: HashMap<Uuid, usize>,
+    /// Those of earlier batches, and the first event that changes them.
+    stored: HashMap<Uuid, (&'a Recorded, Change)>,
+}
+
+impl<'a> Users<'a> {
+    pub(super) fn register(&mut self, meta: &Meta, registered: &'a UserRegistered) {
+        self.places.insert(registered.user_id, self.new.len());
+        self.new.push((registered, meta.time, Change::default()));
+    }
+
+    pub(super) fn logged_in(&mut self, event: &'a Recorded, user: Uuid) {
+        let change = self.change(event, user);
+        change.forgive();
+        change.last_login_at = Some(event.meta.time);
+    }
+
+    pub(super) fn failed(&mut self, event: &'a Recorded, user: Uuid) {
+        self.change(event, user).failed += 1;
+    }
+
+    pub(super) fn lock(&mut self, event: &'a Recorded, user: Uuid, until: Time) {
+        self.change(event, user).lock = Lock::Until(until);
+    }
+
+    pub(super) fn unlock(&mut self, event: &'a Recorded, user: Uuid) {
+        let change = self.change(event, user);
+        change.forgive();
+        change.lock = Lock::Open;
+    }
+
+    fn change(&mut self, event: &'a Recorded, user: Uuid) -> &mut Change {
+        let new = self.places.get(&user).and_then(|place| self.new.get_mut(*place));
+        let change = match new {
+            Some((.., change)) => change,
+            None => &mut self.stored.entry(user).or_insert((event, Change::default())).1,
+        };
+        change.updated_at = Some(event.meta.time);
+        change
+    }
+
+    /// Writes what changed before what is new: an account that is registered only after something
+    /// has happened to it is missed, as in two batches.
+    pub(super) async fn write(
+        self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<(), ProjectionError> {
+        let changed: Vec<(Uuid, (&Recorded, Change))> = self.stored.into_iter().collect();
+        if !changed.is_empty() {
+            update(connection, &statements.update, &changed).await?;
+        }
+        let mut rows = Rows::new();
+        for (registered, at, change) in &self.new {
+            put(registered, *at, change, &mut rows);
+        }
+        Ok(rows.send(connection, &statements.rows).await?)
+    }
+}
+
+async fn update(
+    connection: &mut PgConnection,
+    sql: &Sql,
+    changed: &[(Uuid, (&Recorded, Change))],
+) -> Result<(), ProjectionError> {
+    let found: Vec<(Uuid,)> = sql
+        .query_as()
+        .bind(column(changed, |(user, _)| *user))
+        .bind(column(changed, |(_, (_, change))| change.forgiven))
+        .bind(column(changed, |(_, (_, change))| change.failed))
+        .bind(column(changed, |(_, (_, change))| change.lock.locked()))
+        .bind(column(changed, |(_, (_, change))| change.lock.until()))
+        .bind(column(changed, |(_, (_, change))| change.last_login_at))
+        .bind(column(changed, |(_, (_, change))| change.updated_at))
+        .fetch_all(connection)
+        .await?;
+    let found: HashSet<Uuid> = found.into_iter().map(|(user,)| user).collect();
+    match changed.iter().find(|(user, _)| !found.contains(user)) {
+        Some((user, (event, _))) => Err(ProjectionError::data(event, format!("no account {user}"))),
+        None => Ok(()),
+    }
+}
+
+fn put(event: &UserRegistered, at: Time, change: &Change, users: &mut Rows) {
+    let password_changed_at = event.password_hash.is_some().then_some(at);
     users.row(&[
         &event.user_id,
         &event.email.as_deref(),
@@ -68,10 +187,12 @@ fn user(meta: &Meta, event: &UserRegistered, users: &mut Rows) {
         &false,
         &false,
         &false,
-        &0_i32,
-        &false,
-        &meta.time,
-        &meta.time,
+        &change.failed,
+        &change.lock.locked().unwrap_or(false),
+        &change.lock.until(),
+        &change.last_login_at,
+        &at,
+        &change.updated_at.unwrap_or(at),
     ]);
 }
 

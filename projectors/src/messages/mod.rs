@@ -188,8 +188,7 @@ impl Messages {
 fn ours(event: &Recorded) -> Option<(&Recorded, &MessagesEvent)> {
     match &event.body {
         Body::Known(Event::Messages(known)) => Some((event, known)),
-        Body::Known(Event::Auth(_) | Event::Users(_) | Event::System(_)) | Body::Unreadable(_) => {
-            None
-        }
+        Body::Known(Event::Auth(_) | Event::Sessions(_) | Event::Users(_) | Event::System(_))
+        | Body::Unreadable(_) => None,
     }
 }

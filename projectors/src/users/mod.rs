@@ -80,6 +80,7 @@ impl<'a> Batch<'a> {
             Event::Users(UsersEvent::UserBlocked(e)) => self.blocks.block(&event.meta, e),
             Event::Users(UsersEvent::UserUnblocked(e)) => self.blocks.unblock(e),
             Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
+            | Event::Sessions(_)
             | Event::Messages(_)
             | Event::System(_) => {}
         }

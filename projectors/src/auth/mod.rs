@@ -1,0 +1,145 @@
+//! Projection `auth`: accounts, sessions, who tried to log in.
+//!
+//! Everything about an account stands under one id, the user's, and so in one partition: rows of
+//! several tables follow one order of events. An attempt to log in under a name that nobody has
+//! stands under an id of its own and writes nothing but `login_history`.
+
+mod history;
+mod security;
+mod sessions;
+mod tokens;
+mod users;
+
+use echolog_events::{AuthEvent, Body, Event, Recorded, SessionEvent};
+use sqlx::PgConnection;
+
+use self::sessions::Sessions;
+use self::tokens::{Token, Tokens};
+use self::users::Users;
+pub(crate) use self::users::{role, status, user_type};
+use crate::rows::{Rows, Table};
+use crate::{ProjectionError, Target};
+
+/// The statements of projection `auth`.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    users: users::Statements,
+    sessions: sessions::Statements,
+    tokens: tokens::Statements,
+    history: Table,
+    security: Table,
+}
+
+/// What a batch does to the tables.
+struct Batch<'a> {
+    users: Users<'a>,
+    sessions: Sessions<'a>,
+    tokens: Tokens<'a>,
+    history: Rows,
+    security: Rows,
+}
+
+impl Auth {
+    pub(crate) fn new(target: &Target) -> Self {
+        Self {
+            users: users::Statements::new(target),
+            sessions: sessions::Statements::new(target),
+            tokens: tokens::Statements::new(target),
+            history: Table::new(target, "login_history", history::COLUMNS),
+            security: Table::new(target, "security_events", security::COLUMNS),
+        }
+    }
+
+    pub(crate) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        events: &[&Recorded],
+    ) -> Result<(), ProjectionError> {
+        let mut batch = Batch {
+            users: Users::default(),
+            sessions: Sessions::load(connection, &self.sessions, events).await?,
+            tokens: Tokens::default(),
+            history: Rows::new(),
+            security: Rows::new(),
+        };
+        for event in events {
+            batch.route(event)?;
+        }
+        batch.users.write(connection, &self.users).await?;
+        batch.sessions.write(connection, &self.sessions).await?;
+        batch.tokens.write(connection, &self.tokens).await?;
+        batch.history.send(connection, &self.history).await?;
+        Ok(batch.security.send(connection, &self.security).await?)
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Which event writes which table.
+    fn route(&mut self, event: &'a Recorded) -> Result<(), ProjectionError> {
+        match &event.body {
+            Body::Known(Event::Auth(AuthEvent::UserRegistered(e))) => {
+                self.users.register(&event.meta, e);
+                Ok(())
+            }
+            Body::Known(Event::Sessions(known)) => self.session(event, known),
+            Body::Known(
+                Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
+                | Event::Users(_)
+                | Event::Messages(_)
+                | Event::System(_),
+            )
+            | Body::Unreadable(_) => Ok(()),
+        }
+    }
+
+    fn session(
+        &mut self,
+        event: &'a Recorded,
+        known: &'a SessionEvent,
+    ) -> Result<(), ProjectionError> {
+        let meta = &event.meta;
+        match known {
+            SessionEvent::LoginSucceeded(e) => {
+                self.users.logged_in(event, e.user_id);
+                history::succeeded(meta, e, &mut self.history);
+            }
+            SessionEvent::LoginFailed(e) => {
+                if let (Some(user), true) = (e.user_id, e.counts) {
+                    self.users.failed(event, user);
+                }
+                history::failed(meta, e, &mut self.history);
+            }
+            SessionEvent::UserLocked(e) => {
+                if let Some(user) = e.user_id {
+                    self.users.lock(event, user, e.locked_until);
+                    security::locked(meta, user, e, &mut self.security);
+                }
+            }
+            SessionEvent::UserUnlocked(e) => {
+                self.users.unlock(event, e.user_id);
+                security::unlocked(meta, e, &mut self.security);
+            }
+            SessionEvent::SessionStarted(e) => {
+                self.sessions.start(meta, e);
+                self.tokens.issue(Token::first(meta, e));
+            }
+            SessionEvent::SessionRefreshed(e) => {
+                let (device, newest) = self.sessions.refresh(event, e)?;
+                // The one that was shown, and the one that nobody got where an answer was lost.
+                for old in newest.into_iter().filter(|id| *id != e.old_refresh_id) {
+                    self.tokens.retire((e.user_id, e.session_id, old), meta, Some(e.refresh_id));
+                }
+                let shown = (e.user_id, e.session_id, e.old_refresh_id);
+                self.tokens.retire(shown, meta, Some(e.refresh_id));
+                self.tokens.issue(Token::next(meta, e, device));
+            }
+            SessionEvent::RefreshTokenReused(e) => security::reused(meta, e, &mut self.security),
+            SessionEvent::SessionRevoked(e) => {
+                if let Some(newest) = self.sessions.revoke(event, e)? {
+                    self.tokens.retire((e.user_id, e.session_id, newest), meta, None);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! Table `auth.security_events`: what the owner of an account ought to hear of.
+
+use echolog_events::{Meta, Origin, RefreshTokenReused, UserLocked, UserUnlocked, Uuid};
+use serde_json::{Value, json};
+
+use crate::rows::Rows;
+use crate::{ids, times};
+
+/// Of `security_events`.
+pub(super) const COLUMNS: &str = "id uuid, user_id uuid, session_id uuid, event_type text,
+    severity text, ip_address inet, user_agent text, metadata jsonb, created_at timestamptz,
+    updated_at timestamptz";
+
+/// A number that tells these rows from others of one event; part of their ids, so it never changes.
+const ORDINAL: u8 = 1;
+
+/// What a row says.
+struct Notice<'a> {
+    user: Uuid,
+    session: Option<Uuid>,
+    name: &'a str,
+    severity: &'a str,
+    origin: &'a Origin,
+    metadata: Value,
+}
+
+pub(super) fn locked(meta: &Meta, user: Uuid, event: &UserLocked, rows: &mut Rows) {
+    let notice = Notice {
+        user,
+        session: meta.session_id,
+        name: "user_locked",
+        severity: "warning",
+        origin: &Origin::default(),
+        metadata: json!({
+            "locked_until": times::json(event.locked_until),
+            "failed_attempts": event.failed_attempts,
+        }),
+    };
+    notice.put(meta, rows);
+}
+
+pub(super) fn unlocked(meta: &Meta, event: &UserUnlocked, rows: &mut Rows) {
+    let notice = Notice {
+        user: event.user_id,
+        session: meta.session_id,
+        name: "user_unlocked",
+        severity: "info",
+        origin: &Origin::default(),
+        metadata: json!({ "by": event.by.name() }),
+    };
+    notice.put(meta, rows);
+}
+
+pub(super) fn reused(meta: &Meta, event: &RefreshTokenReused, rows: &mut Rows) {
+    let notice = Notice {
+        user: event.user_id,
+        session: Some(event.session_id),
+        name: "refresh_token_reused",
+        severity: "critical",
+        origin: &event.origin,
+        metadata: json!({ "generation": event.generation }),
+    };
+    notice.put(meta, rows);
+}
+
+impl Notice<'_> {
+    fn put(&self, meta: &Meta, rows: &mut Rows) {
+        rows.row(&[
+            &ids::of_event(meta.event_id, ORDINAL),
+            &self.user,
+            &self.session,
+            &self.name,
+            &self.severity,
+            &self.origin.ip_address,
+            &self.origin.user_agent,
+            &self.metadata,
+            &meta.time,
+            &meta.time,
+        ]);
+    }
+}
