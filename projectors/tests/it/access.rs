@@ -6,6 +6,7 @@ use echolog_events::{
 use echolog_projectors::{Projection, rebuild::Rebuild};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use crate::support::sessions::{day, failed, locked};
 use crate::support::{Log, Source, Tables, id};
 
 const ADA: u128 = 1;
@@ -35,6 +36,10 @@ const MEMBER_OR_OWN: &str = "conversation_id IN (
 /// actor other than an administrator sees.
 const MATRIX: &[(&str, &str, &str)] = &[
     ("auth.users", "id", "id = $U"),
+    ("auth.sessions", "id, user_id, device_id, ip_address, expires_at, revoked_reason", OWN),
+    ("auth.refresh_tokens", "id, user_id, session_id, revoked, replaced_by_id", OWN),
+    ("auth.login_history", "*", OWN),
+    ("auth.security_events", "*", OWN),
     ("users.profiles", "*", "profile_visibility = 'public' AND $U IS NOT NULL OR user_id = $U"),
     ("users.settings", "*", OWN),
     ("users.blocked_users", "*", OWN),
@@ -125,6 +130,13 @@ async fn town() -> (Log, Tables) {
     log.deliver(id(GROUP), id(BOB), id(GROUP * 10 + ADA));
     log.leave(id(GROUP), id(CAROL));
     log.block(id(ADA), id(DAVE));
+    for (user, session) in [(ADA, 1), (ADA, 2), (BOB, 1), (ADMIN, 1)] {
+        log.log_in(id(user), id(0x5e0 + session), &format!("device {session}"));
+    }
+    log.account(vec![failed(id(EVE), Some(id(EVE)), true)]);
+    log.account(vec![failed(id(0xd1ce), None, true)]);
+    log.account(vec![locked(id(BOB), Some(id(BOB)), day(9))]);
+    log.account(vec![locked(id(EVE), Some(id(EVE)), day(9))]);
     let tables = Tables::given(&log).await;
     let admin = id(ADMIN);
     tables.execute(&format!("UPDATE auth.users SET role = 'admin' WHERE id = '{admin}'")).await;
@@ -242,6 +254,11 @@ async fn what_is_kept_back_is_refused() {
     for query in [
         "SELECT password_hash FROM auth.users",
         "SELECT * FROM auth.users",
+        "SELECT session_token FROM auth.sessions",
+        "SELECT refresh_token FROM auth.sessions",
+        "SELECT * FROM auth.sessions",
+        "SELECT token FROM auth.refresh_tokens",
+        "SELECT * FROM auth.refresh_tokens",
         "SELECT * FROM projection.deciders",
         "SELECT * FROM projection.ledger",
         "SELECT * FROM projection.parked",

@@ -2,6 +2,7 @@
 //! same: those of a simple model.
 
 mod history;
+mod logins;
 mod model;
 mod ways;
 

@@ -12,6 +12,7 @@ mod parked;
 mod parking;
 mod rebuild;
 mod runner;
+mod sessions;
 mod store;
 mod support;
 mod unread;

@@ -1,8 +1,10 @@
 //! Copies: built, compared, exchanged.
 
+use echolog_events::RevokedReason;
 use echolog_projectors::rebuild::{Rebuild, RebuildError, Side};
 use echolog_projectors::{Projection, ProjectionError, Recovery, Target};
 
+use crate::support::sessions::{day, failed, locked, refresh, reused, revoked};
 use crate::support::{Log, Source, Tables, id};
 
 fn log() -> Log {
@@ -19,6 +21,13 @@ fn log() -> Log {
     log.delete(id(100), id(1001), id(2));
     log.react(id(100), id(1002), id(2), "👍");
     log.read(id(100), id(1), id(1004));
+    log.account(vec![failed(id(1), Some(id(1)), true), locked(id(1), Some(id(1)), day(1))]);
+    log.account(vec![failed(id(0xd1ce), None, true)]);
+    log.log_in(id(2), id(0x5e1), "a phone");
+    log.account(vec![refresh(id(2), id(0x5e1), 1)]);
+    log.log_in(id(2), id(0x5e2), "a tablet");
+    let reuse = revoked(id(2), id(0x5e1), RevokedReason::TokenReuse);
+    log.account(vec![reused(id(2), id(0x5e1), 0), reuse]);
     log
 }
 

@@ -1,7 +1,9 @@
 //! Checks find what is wrong, and nothing else.
 
+use echolog_events::RevokedReason;
 use echolog_projectors::verify::verify;
 
+use crate::support::sessions::{day, locked, refresh, revoked};
 use crate::support::{Log, Tables, id};
 
 fn log() -> Log {
@@ -24,6 +26,13 @@ fn log() -> Log {
     log.join(id(100), id(3));
     log.leave(id(100), id(3));
     log.join(id(100), id(3));
+    log.log_in(id(1), id(0x5e1), "a phone");
+    log.account(vec![refresh(id(1), id(0x5e1), 1)]);
+    log.log_in(id(1), id(0x5e2), "a tablet");
+    log.log_in(id(2), id(0x5e1), "a phone");
+    log.account(vec![revoked(id(2), id(0x5e1), RevokedReason::Logout)]);
+    log.log_in(id(2), id(0x5e3), "a phone");
+    log.account(vec![locked(id(3), Some(id(3)), day(1))]);
     log
 }
 
@@ -73,6 +82,15 @@ async fn what_is_broken_by_hand_is_found() {
             FROM messages.conversations AS c", "the same two"),
         ("DELETE FROM auth.users WHERE username = 'Ada'", "members without an account"),
         ("UPDATE auth.users SET username = 'ada'", "two accounts"),
+        ("UPDATE auth.sessions SET device_id = 'x'", "one device"),
+        ("DELETE FROM auth.refresh_tokens WHERE NOT revoked", "without a refresh token"),
+        ("UPDATE auth.refresh_tokens SET revoked = false, revoked_at = NULL", "or with several"),
+        ("UPDATE auth.sessions SET refresh_token = 'x' WHERE device_id = 'a tablet'", "with another one"),
+        ("UPDATE auth.sessions SET revoked_at = now(), revoked_reason = 'admin'", "that has ended"),
+        ("DELETE FROM auth.refresh_tokens WHERE NOT revoked", "exchanged for nothing"),
+        ("UPDATE auth.users SET locked_until = NULL", "locks without an end"),
+        ("UPDATE auth.users SET locked = false", "ends of no lock"),
+        ("DELETE FROM auth.users WHERE username = 'Bob'", "live sessions of nobody"),
         ("DELETE FROM users.settings", "without a profile or settings"),
         ("UPDATE users.profiles SET username = 'x'", "another username"),
         ("DELETE FROM auth.users WHERE username = 'Eve'", "blocks of nobody"),

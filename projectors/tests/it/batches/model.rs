@@ -37,6 +37,10 @@ impl Model {
                 self.people.see_account(event, known);
                 self.people.facts()
             }
+            Event::Sessions(known) => {
+                self.people.see_session(event, known);
+                self.people.facts()
+            }
             Event::Users(known) => {
                 self.people.see(event, known);
                 self.people.facts()

@@ -2,6 +2,7 @@
 
 mod log;
 mod server;
+pub(crate) mod sessions;
 mod source;
 mod tables;
 

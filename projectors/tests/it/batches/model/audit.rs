@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use echolog_events::Recorded;
 use serde_json::{Map, Value, json};
 
-use super::at;
+use super::{at, id_of_key};
 
 /// Table, its name in the audit, and the columns that hold facts. `updated_at` comes on top: when
 /// one of them changed.
@@ -14,7 +14,16 @@ const FACTS: &[(&str, &str, &str, &str)] = &[
         "auth",
         "users",
         "users",
-        "id email phone_number username password_hash role user_type account_status created_at",
+        "id email phone_number username password_hash role user_type account_status locked
+         locked_until created_at",
+    ),
+    (
+        "auth",
+        "sessions",
+        "sessions",
+        "id user_id session_token refresh_token device_id device_name device_type platform
+         device_fingerprint device_metadata ip_address user_agent fcm_token expires_at revoked_at
+         revoked_reason created_at",
     ),
     (
         "users",
@@ -84,10 +93,14 @@ pub(super) fn facts(conversation: Option<String>, table: impl Fn(&str) -> Vec<Va
         FACTS.iter().filter(|(schema, ..)| (*schema == "messages") == conversation.is_some());
     for (schema, name, known_as, columns) in ours {
         for row in table(name) {
-            let image: Image =
-                columns.split_whitespace().map(|it| (it.to_owned(), show(it, &row[it]))).collect();
+            let shown = |it: &str| Some((it.to_owned(), show(it, row.get(it)?)));
+            let image: Image = columns.split_whitespace().filter_map(shown).collect();
             let id = image.get("id").or_else(|| image.get("user_id")).and_then(Value::as_str);
-            let id = id.expect("every row has one").to_owned();
+            let mut id = id.expect("every row has one").to_owned();
+            if *name == "sessions" {
+                let user = image["user_id"].as_str().expect("its user");
+                id = id_of_key("auth.sessions", &[user, &id]).to_string();
+            }
             let key = ((*schema).to_owned(), (*known_as).to_owned(), conversation.clone(), id);
             rows.insert(key, image);
         }
@@ -157,8 +170,10 @@ impl Audit {
 /// A value as the audit shows it: secrets not at all, times with microseconds.
 fn show(column: &str, value: &Value) -> Value {
     match value.as_str() {
-        Some(_) if column == "password_hash" => json!("[redacted]"),
-        Some(time) if column.ends_with("_at") => json!(time.replace("+00:00", ".000000Z")),
+        Some(_) if column == "password_hash" || column.ends_with("_token") => json!("[redacted]"),
+        Some(time) if column.ends_with("_at") || column.ends_with("_until") => {
+            json!(time.replace("+00:00", ".000000Z"))
+        }
         Some(_) | None => value.clone(),
     }
 }

@@ -1,5 +1,7 @@
 //! Accounts, profiles and blocks.
 
+mod sessions;
+
 use std::collections::BTreeMap;
 
 use echolog_events::{
@@ -7,6 +9,7 @@ use echolog_events::{
 };
 use serde_json::{Value, json};
 
+use self::sessions::Sessions;
 use super::audit::{Facts, facts};
 use super::{at, id_of_event, id_of_key, text};
 
@@ -24,6 +27,13 @@ const FIELDS: [&str; 7] = [
 struct Person {
     account: UserRegistered,
     registered_at: Time,
+    /// Attempts to log in that failed since the last that did not.
+    failed: u32,
+    locked_until: Option<Time>,
+    was_locked: bool,
+    last_login_at: Option<Time>,
+    /// When the account's row changed last.
+    changed_at: Time,
     profile: BTreeMap<&'static str, String>,
     updated_at: Time,
     /// Whom this one blocks: why, and since when.
@@ -36,6 +46,7 @@ pub(super) struct People {
     people: BTreeMap<Uuid, Person>,
     activity: Vec<Value>,
     auth_events: Vec<Value>,
+    sessions: Sessions,
 }
 
 impl People {
@@ -51,6 +62,11 @@ impl People {
         let person = Person {
             account: e.clone(),
             registered_at: time,
+            failed: 0,
+            locked_until: None,
+            was_locked: false,
+            last_login_at: None,
+            changed_at: time,
             profile: profile.map(|(name, value)| (name, value.to_owned())).into(),
             updated_at: time,
             blocks: BTreeMap::new(),
@@ -61,6 +77,7 @@ impl People {
         self.auth_events.push(json!({
             "id": id_of_event(event, 0), "user_id": e.user_id, "event_type": "user_registered",
             "identifier": identifiers.into_iter().flatten().next(),
+            "success": true, "ip_address": null, "user_agent": null, "details": {},
             "session_id": event.meta.session_id,
             "created_at": at(time), "updated_at": at(time),
         }));
@@ -113,13 +130,20 @@ impl People {
             "blocked_users" => self.people.values().flat_map(Person::blocks).collect(),
             "activity_log" => self.activity.clone(),
             "auth_events" => self.auth_events.clone(),
+            "sessions" => self.sessions.sessions.values().cloned().collect(),
+            "refresh_tokens" => self.sessions.tokens.clone(),
+            "login_history" => self.sessions.history.clone(),
+            "security_events" => self.sessions.security.clone(),
             _ => panic!("the model does not know table {table}"),
         }
     }
 
     /// What the audit records.
     pub(super) fn facts(&self) -> Facts {
-        facts(None, |table| self.table(table))
+        facts(None, |table| match table {
+            "users" => self.people.values().map(Person::audited).collect(),
+            _ => self.table(table),
+        })
     }
 }
 
@@ -133,10 +157,21 @@ impl Person {
             "password_changed_at": e.password_hash.as_ref().map(|_| &time),
             "role": e.role, "user_type": e.user_type, "account_status": e.account_status,
             "email_verified": false, "email_verified_at": null, "phone_verified": false,
-            "phone_verified_at": null, "two_factor_enabled": false, "failed_login_attempts": 0,
-            "locked": false, "locked_until": null, "last_login_at": null, "device_id": null,
-            "created_at": time, "updated_at": time, "deleted_at": null,
+            "phone_verified_at": null, "two_factor_enabled": false, "failed_login_attempts": self.failed,
+            "locked": self.locked_until.is_some(), "locked_until": self.locked_until.map(at),
+            "last_login_at": self.last_login_at.map(at), "device_id": null, "created_at": time,
+            "updated_at": at(self.changed_at), "deleted_at": null,
         })
+    }
+
+    /// The account for the audit, which says nothing of locks until there is one.
+    fn audited(&self) -> Value {
+        let mut row = self.account();
+        if !self.was_locked {
+            let columns = row.as_object_mut().expect("a row");
+            columns.retain(|name, _| !name.starts_with("locked"));
+        }
+        row
     }
 
     fn profile(&self) -> Value {
