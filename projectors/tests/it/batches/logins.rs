@@ -174,7 +174,7 @@ impl Logins {
         let index = usize::from(which) % live.len();
         let live = &mut live[index];
         // Now and then the answer to the last one was lost.
-        let old_refresh_id = live.before.filter(|_| how % 4 == 0).unwrap_or(live.newest);
+        let old_refresh_id = live.before.filter(|_| how.is_multiple_of(4)).unwrap_or(live.newest);
         live.before = Some(old_refresh_id);
         live.newest = refresh_id;
         live.generation += 1;
