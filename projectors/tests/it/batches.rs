@@ -85,6 +85,7 @@ async fn check(tables: &Tables, history: &History, cuts: &[usize], split: &Split
     assert!(findings.is_empty(), "{findings:#?}");
 
     ways::rebuilt(tables, events, Projection::Messages).await;
+    ways::rebuilt(tables, events, Projection::Auth).await;
 
     ways::one_by_one(tables, history).await;
     same(&dump(tables).await, &whole);

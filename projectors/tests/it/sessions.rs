@@ -2,6 +2,8 @@
 
 use echolog_events::{JsonMap, RevokedReason, SessionEvent, UnlockedBy};
 
+use echolog_projectors::{Projection, Target};
+
 use crate::support::sessions::{
     day, failed, locked, origin, refresh, refresh_id, refreshed, reused, revoked, started,
     succeeded, unlocked,
@@ -287,6 +289,34 @@ async fn many_failures_of_one_account_are_one_row() {
         "500"
     );
     assert_eq!(tables.value("SELECT count(*) FROM auth.login_history").await, "500");
+}
+
+#[tokio::test]
+async fn many_addresses_take_another_way_to_the_same_rows() {
+    let mut log = registered();
+    for n in 0..3000 {
+        let mut attempt = failed(id(1), Some(id(1)), true);
+        if let SessionEvent::LoginFailed(e) = &mut attempt {
+            let address = [format!("10.0.{}.{}", n / 256, n % 256), format!("2001:db8::{n:x}")];
+            e.origin = origin(&address[n % 2]);
+            e.origin.user_agent = (n % 3 > 0).then(|| "agent ".repeat(80));
+            e.origin.ip_address = e.origin.ip_address.filter(|_| n % 5 > 0);
+        }
+        log.account(vec![attempt]);
+    }
+    let target = Target::live(Projection::Auth);
+    let (at_once, in_parts) = (Tables::new().await, Tables::new().await);
+    at_once.feed_one(target.clone(), &[&log.events]).await;
+    in_parts.feed_one(target.clone(), &log.events.chunks(100).collect::<Vec<_>>()).await;
+    assert_eq!(at_once.dump(&target).await, in_parts.dump(&target).await);
+    let query =
+        "SELECT count(*), count(ip_address), count(*) FILTER (WHERE masklen(ip_address) = 128
+        AND family(ip_address) = 6) FROM auth.login_history";
+    assert_eq!(at_once.rows(query).await, ["(3000,2400,1200)"]);
+    assert_eq!(
+        at_once.value("SELECT max(ip_address) FROM auth.login_history").await,
+        "2001:db8::bb7"
+    );
 }
 
 #[tokio::test]
