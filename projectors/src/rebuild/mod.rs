@@ -83,6 +83,9 @@ pub enum RebuildError {
         /// The version of this build.
         current: i32,
     },
+    /// The copy lacks tables or columns that a migration has brought since.
+    #[error("{0} was made before the tables were changed by a migration; build it anew")]
+    Outdated(String),
     /// Copy and live tables never met.
     #[error(
         "{0} and its copy could not be brought to one position; is it applied in several lanes?"
@@ -107,8 +110,8 @@ impl Rebuild {
         Self { database: database.clone(), projection }
     }
 
-    /// Makes an empty copy of the tables; one that was begun by the same version of the fold is
-    /// kept, to go on with. Returns whether it was.
+    /// Makes an empty copy of the tables; one that was begun by the same version of the fold, and
+    /// has all that the tables have, is kept, to go on with. Returns whether it was.
     ///
     /// # Errors
     /// No answer from PostgreSQL.
@@ -120,7 +123,9 @@ impl Rebuild {
                 .bind(shadow.name())
                 .fetch_optional(&mut session)
                 .await?;
-        if begun == Some((self.projection.version(),)) {
+        if begun == Some((self.projection.version(),))
+            && structure::is_whole(&mut session, &Target::live(self.projection), &shadow).await?
+        {
             return Ok(true);
         }
         self.create(&mut session, |keys| keys == Keys::Always).await?;
@@ -311,7 +316,14 @@ impl Rebuild {
         let partitions: Vec<Partition> = Partition::all().collect();
         for _ in 0..TRIES {
             match Runner::start(&self.database, target.clone(), &partitions).await {
-                Ok(Some(runner)) => return Ok(runner),
+                Ok(Some(runner)) => {
+                    let (mut session, live) =
+                        (self.session().await?, Target::live(self.projection));
+                    if !structure::is_whole(&mut session, &live, &target).await? {
+                        return Err(RebuildError::Outdated(target.name()));
+                    }
+                    return Ok(runner);
+                }
                 Ok(None) => tokio::time::sleep(PAUSE).await,
                 Err(ProjectionError::Fenced(name)) => return Err(RebuildError::Missing(name)),
                 Err(ProjectionError::OtherFold { projection: name, stored, current }) => {

@@ -79,6 +79,17 @@ const ACCESS: &str = "WITH t AS (
     ])
     FROM t JOIN pg_policy ON polrelid = t.oid";
 
+/// Whether `$2` has every column of the tables `$3` that `$1` has.
+const WHOLE: &str = "SELECT NOT EXISTS (
+        SELECT c.relname, a.attname FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+        WHERE c.relnamespace::regnamespace::text = $1 AND c.relname = ANY($3)
+            AND a.attnum > 0 AND NOT a.attisdropped
+        EXCEPT
+        SELECT c.relname, a.attname FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+        WHERE c.relnamespace::regnamespace::text = $2 AND c.relname = ANY($3)
+            AND a.attnum > 0 AND NOT a.attisdropped
+    )";
+
 const PARTITIONS: &str = "SELECT c.relname::text FROM pg_inherits AS i
     JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = format('%I.%I', $1, $2)::regclass ORDER BY 1";
@@ -103,6 +114,20 @@ pub(super) async fn copy(
         }
     }
     Ok(())
+}
+
+/// Whether a copy has all tables and columns: a migration may have brought some since it was made.
+pub(super) async fn is_whole(
+    connection: &mut PgConnection,
+    from: &Target,
+    copy: &Target,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(WHOLE)
+        .bind(from.schema())
+        .bind(copy.schema())
+        .bind(from.projection().tables())
+        .fetch_one(connection)
+        .await
 }
 
 /// The keys and indexes that a copy lacks: their names, and the statements that make them.

@@ -104,6 +104,25 @@ async fn an_interrupted_build_is_taken_up_again() {
     assert!(matches!(error, RebuildError::Missing(_)), "{error}");
 }
 
+#[tokio::test]
+async fn a_copy_from_before_a_migration_is_not_gone_on_with() {
+    let log = log();
+    let tables = Tables::given(&log).await;
+    let rebuild = Rebuild::new(&tables.database, Projection::Audit);
+    rebuild.create_shadow().await.expect("a copy");
+    let mut source = Source(&log.events);
+    rebuild.catch_up(&mut source, Some(10), |_| {}).await.expect("caught up");
+    tables.execute("ALTER TABLE shadow_audit.auth_events DROP COLUMN success").await;
+    let error = rebuild.catch_up(&mut source, None, |_| {}).await.expect_err("a column is missing");
+    assert!(matches!(error, RebuildError::Outdated(_)), "{error}");
+    assert!(!rebuild.create_shadow().await.expect("another copy"), "from the start");
+    rebuild.swap(&mut source).await.expect("exchanged");
+
+    tables.execute("ALTER TABLE old_audit.auth_events DROP COLUMN success").await;
+    let error = rebuild.rollback(&mut source).await.expect_err("a column is missing");
+    assert!(matches!(error, RebuildError::Outdated(_)), "{error}");
+}
+
 /// A log in which nothing happens to a message but that it is sent.
 fn chat() -> Log {
     let mut log = Log::default();
