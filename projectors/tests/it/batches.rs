@@ -2,7 +2,6 @@
 //! same: those of a simple model.
 
 mod history;
-mod logins;
 mod model;
 mod ways;
 

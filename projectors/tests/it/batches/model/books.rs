@@ -42,6 +42,7 @@ pub(super) fn deciders(history: &History) -> Vec<Value> {
         let key = match (event.key.stream, id) {
             (Stream::User, Some(id)) => Some(Key::User(id)),
             (Stream::Block, Some(id)) => Some(Key::Block(id)),
+            (Stream::Session, Some(id)) => Some(Key::Sessions(id)),
             (Stream::Conversation, Some(id)) => Some(Key::Conversation(id)),
             _ => None,
         };
