@@ -7,7 +7,7 @@ use echolog::clock;
 use echolog::roles::Roles;
 use echolog_commands::{ErrorCode, Outcome, Status};
 use echolog_events::{Body, Event, SessionEvent, Uuid};
-use echolog_tests::{Tenant, run};
+use echolog_tests::{Tenant, eventually, run};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -88,6 +88,15 @@ fn a_user_logs_in_by_any_name_and_out_again() {
         let all_but_one = json!({ "except_session_id": sessions[3] });
         let outcome = t.accept(ada.id, "auth.revoke_all_sessions", ada.id, all_but_one).await?;
         assert_eq!(outcome.events.len(), 2);
+        let live = "SELECT id FROM auth.sessions WHERE revoked_at IS NULL";
+        assert_eq!(json!(t.value(live).await?), sessions[3]);
+        let ended =
+            "SELECT revoked_reason, count(*) FROM auth.sessions WHERE revoked_at IS NOT NULL
+            GROUP BY 1 ORDER BY 1";
+        assert_eq!(t.rows(ended).await?, [["logout", "1"], ["logout_all", "2"]]);
+        let tried = "SELECT identifier_type, count(*) FROM auth.login_history WHERE success
+            GROUP BY 1 ORDER BY 1";
+        assert_eq!(t.rows(tried).await?, [["email", "2"], ["username", "2"]]);
         Ok(())
     });
 }
@@ -186,6 +195,13 @@ fn guessing_in_parallel_does_not_help() {
             assert_eq!(code(&outcome?), Some(ErrorCode::Unauthenticated), "even the right one");
         }
         let history = history(&t).await?;
+        let tried = "SELECT count(*) FROM auth.login_history WHERE NOT success";
+        eventually("every attempt is in the tables", || async {
+            Ok(t.value(tried).await? == "40")
+        })
+        .await?;
+        let locked = "SELECT locked, locked_until > now(), failed_login_attempts FROM auth.users";
+        assert_eq!(t.rows(locked).await?, [["true", "true", "5"]]);
         let counted = history.iter().filter(|event| match event {
             SessionEvent::LoginFailed(failed) => failed.counts,
             _ => false,
