@@ -4,7 +4,7 @@
 --
 -- That a user has one live session per device is decided in the log and not repeated here as UNIQUE:
 -- a key would set the account aside where `echolog verify` can tell. Left out of what could be
--- indexed: the tokens once more (they have their keys), `user_id` alone (three others begin with it)
+-- indexed: the tokens once more (they have their keys), `user_id` alone (two others begin with it)
 -- and `device_id` alone (a device is asked for with its user).
 --
 -- The audit records sessions row by row, but not `last_activity_at`, which is derived, nor that one

@@ -1,7 +1,6 @@
 -- Which refresh token took the place of which. Indexes left out: the token once more (it has its key) and
 -- `expires_at` (that of the session is looked at). The audit does not record it row by row: every row
--- follows from a change of `auth.sessions`, which it does record, and nothing but hashes would be
--- redacted.
+-- follows from a change of `auth.sessions`, which it does record.
 CREATE TABLE auth.refresh_tokens (
     id uuid PRIMARY KEY,
     user_id uuid NOT NULL,
