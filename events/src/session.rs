@@ -131,6 +131,8 @@ pub struct UserLocked {
     pub locked_until: Time,
     /// How many attempts failed since the last that did not.
     pub failed_attempts: u32,
+    /// From where the last of them came.
+    pub origin: Origin,
 }
 
 /// They may try again.
@@ -141,6 +143,8 @@ pub struct UserUnlocked {
     pub user_id: Uuid,
     /// What ended the lock.
     pub by: UnlockedBy,
+    /// Who did it; `None`: a rule or an operator.
+    pub by_user_id: Option<Uuid>,
 }
 
 /// A session began.

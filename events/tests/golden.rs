@@ -70,8 +70,13 @@ fn samples() -> Vec<Event> {
             user_id: Some(user_id),
             locked_until: later,
             failed_attempts: 5,
+            origin: origin.clone(),
         })),
-        Event::Sessions(SessionEvent::UserUnlocked(UserUnlocked { user_id, by: UnlockedBy::Time })),
+        Event::Sessions(SessionEvent::UserUnlocked(UserUnlocked {
+            user_id,
+            by: UnlockedBy::Admin,
+            by_user_id: Some(user_id),
+        })),
         Event::Sessions(SessionEvent::SessionStarted(Box::new(SessionStarted {
             user_id,
             session_id,

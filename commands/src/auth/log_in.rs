@@ -1,8 +1,8 @@
 use chrono::TimeDelta;
 use echolog_events::{
     AccountStatus, DeviceType, Event, IdentifierType, LoginFailed, LoginFailure, LoginMethod,
-    LoginSucceeded, Platform, RevokedReason, SessionEvent, SessionStarted, Stream, UserLocked,
-    Uuid,
+    LoginSucceeded, Platform, RevokedReason, SessionEvent, SessionStarted, Stream, UnlockedBy,
+    UserLocked, UserUnlocked, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -133,6 +133,7 @@ impl LogIn {
                 user_id,
                 locked_until: context.time + context.settings.login_lock,
                 failed_attempts,
+                origin: context.findings.origin.clone(),
             }));
         }
         let no = match reason {
@@ -242,6 +243,7 @@ impl Decide for LogIn {
         ],
         events: &[
             "session_revoked",
+            "user_unlocked",
             "session_started",
             "login_succeeded",
             "login_failed",
@@ -280,6 +282,12 @@ impl Decide for LogIn {
             .into_iter()
             .map(|(session, reason)| ends(user_id, session, reason, None))
             .collect();
+        // Of a lock that is over: one that is not has been met above.
+        if sessions.locked_until.is_some() {
+            let by = UnlockedBy::Time;
+            let unlocked = UserUnlocked { user_id, by, by_user_id: None };
+            events.push(SessionEvent::UserUnlocked(unlocked));
+        }
         events.push(SessionEvent::SessionStarted(Box::new(self.session(context, login))));
         events.push(SessionEvent::LoginSucceeded(LoginSucceeded {
             user_id,
@@ -414,7 +422,8 @@ mod tests {
             login.check = Check::Right;
         }
         let story = story.findings(found);
-        story.when_actor(&anyone(), id(1), log_in("d")).accepted();
+        let events = story.when_actor(&anyone(), id(1), log_in("d")).accepted();
+        assert_eq!(names(events), ["user_unlocked", "session_started", "login_succeeded"]);
     }
 
     #[test]

@@ -31,11 +31,9 @@ impl Decide for UnlockUser {
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
-        match authority(context, world)? {
-            Authority::Admin(_) | Authority::Service => {}
-            Authority::Own => {
-                return Err(Rejection::forbidden("This is for administrators and services."));
-            }
+        let authority = authority(context, world)?;
+        if matches!(authority, Authority::Own) {
+            return Err(Rejection::forbidden("This is for administrators and services."));
         }
         if world.user(context.target).is_none() {
             return Err(Rejection::not_found("There is no such user."));
@@ -43,7 +41,11 @@ impl Decide for UnlockUser {
         if world.sessions(context.target).locked_until.is_none() {
             return Ok(Vec::new());
         }
-        let unlocked = UserUnlocked { user_id: context.target, by: UnlockedBy::Admin };
+        let unlocked = UserUnlocked {
+            user_id: context.target,
+            by: UnlockedBy::Admin,
+            by_user_id: authority.user(context),
+        };
         Ok(vec![SessionEvent::UserUnlocked(unlocked).into()])
     }
 }
@@ -70,7 +72,8 @@ mod tests {
         for user in [1, 2] {
             locked.when(id(user), id(1), UnlockUser {}).refused(ErrorCode::Forbidden);
         }
-        let unlocked = UserUnlocked { user_id: id(1), by: UnlockedBy::Admin };
+        let (user_id, by) = (id(1), UnlockedBy::Admin);
+        let unlocked = UserUnlocked { user_id, by, by_user_id: None };
         locked
             .when_actor(&operator, id(1), UnlockUser {})
             .then([Event::Sessions(SessionEvent::UserUnlocked(unlocked))]);

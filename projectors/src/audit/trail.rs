@@ -96,14 +96,15 @@ fn session(event: &SessionEvent) -> Option<Entry<'_>> {
     match event {
         SessionEvent::LoginSucceeded(e) => Some(succeeded(e)),
         SessionEvent::LoginFailed(e) => Some(failed(e)),
-        SessionEvent::UserLocked(e) => Some(Entry::of(
-            e.user_id,
-            json!({
+        SessionEvent::UserLocked(e) => {
+            let details = json!({
                 "locked_until": times::json(e.locked_until), "failed_attempts": e.failed_attempts,
-            }),
-        )),
+            });
+            Some(Entry::of(e.user_id, details).from(&e.origin))
+        }
         SessionEvent::UserUnlocked(e) => {
-            Some(Entry::of(Some(e.user_id), json!({ "by": e.by.name() })))
+            let details = json!({ "by": e.by.name(), "by_user_id": e.by_user_id });
+            Some(Entry::of(Some(e.user_id), details))
         }
         SessionEvent::SessionStarted(e) => Some(started(e)),
         SessionEvent::RefreshTokenReused(e) => Some(

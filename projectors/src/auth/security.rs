@@ -30,7 +30,7 @@ pub(super) fn locked(meta: &Meta, user: Uuid, event: &UserLocked, rows: &mut Row
         session: meta.session_id,
         name: "user_locked",
         severity: "warning",
-        origin: &Origin::default(),
+        origin: &event.origin,
         metadata: json!({
             "locked_until": times::json(event.locked_until),
             "failed_attempts": event.failed_attempts,
@@ -46,7 +46,7 @@ pub(super) fn unlocked(meta: &Meta, event: &UserUnlocked, rows: &mut Rows) {
         name: "user_unlocked",
         severity: "info",
         origin: &Origin::default(),
-        metadata: json!({ "by": event.by.name() }),
+        metadata: json!({ "by": event.by.name(), "by_user_id": event.by_user_id }),
     };
     notice.put(meta, rows);
 }

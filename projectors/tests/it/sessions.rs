@@ -121,7 +121,7 @@ async fn a_lock_is_opened_again() {
         both_ways(&log, events).await,
         [
             r#"(#1,user_locked,warning,"{""locked_until"": ""2026-01-02T00:00:00.000000Z"", ""failed_attempts"": 5}")"#,
-            r#"(#1,user_unlocked,info,"{""by"": ""admin""}")"#,
+            r#"(#1,user_unlocked,info,"{""by"": ""admin"", ""by_user_id"": null}")"#,
         ]
     );
 }
@@ -383,7 +383,7 @@ async fn the_trail_says_who_tried_what_from_where() {
                 r#"(user_locked,t,,,,"{""locked_until"": ""2026-01-02T00:00:00.000000Z"", "#,
                 r#"""failed_attempts"": 5}")"#
             ),
-            r#"(user_unlocked,t,,,,"{""by"": ""time""}")"#,
+            r#"(user_unlocked,t,,,,"{""by"": ""time"", ""by_user_id"": null}")"#,
             r#"(refresh_token_reused,f,,#5e1,198.51.100.7,"{""generation"": 0}")"#,
             r#"(session_revoked,t,,#5e1,,"{""reason"": ""token_reuse"", ""by_user_id"": null}")"#,
         ]

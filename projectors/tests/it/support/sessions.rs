@@ -128,11 +128,17 @@ pub(crate) fn failed(account_id: Uuid, user_id: Option<Uuid>, counts: bool) -> S
 
 pub(crate) fn locked(account_id: Uuid, user_id: Option<Uuid>, locked_until: Time) -> SessionEvent {
     let failed_attempts = 5;
-    SessionEvent::UserLocked(UserLocked { account_id, user_id, locked_until, failed_attempts })
+    SessionEvent::UserLocked(UserLocked {
+        account_id,
+        user_id,
+        locked_until,
+        failed_attempts,
+        origin: Origin::default(),
+    })
 }
 
 pub(crate) fn unlocked(user_id: Uuid, by: UnlockedBy) -> SessionEvent {
-    SessionEvent::UserUnlocked(UserUnlocked { user_id, by })
+    SessionEvent::UserUnlocked(UserUnlocked { user_id, by, by_user_id: None })
 }
 
 /// A refresh token of long ago is shown.

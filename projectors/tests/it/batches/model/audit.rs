@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use echolog_events::Recorded;
+use echolog_events::{Recorded, Uuid};
 use serde_json::{Map, Value, json};
 
 use super::{at, id_of_key};
@@ -155,7 +155,7 @@ impl Audit {
             "schema_name": schema, "table_name": table, "record_id": id,
             "conversation_id": conversation, "operation": operation, "old_data": old,
             "new_data": new, "changed_fields": changed, "actor": actor,
-            "user_id": (!actor.starts_with("anon-")).then_some(actor),
+            "user_id": Uuid::try_parse(actor).ok(),
             "session_id": meta.session_id, "transaction_id": meta.command_id,
             "command_id": meta.command_id, "event_id": meta.event_id, "event_seq": event.seq,
             "created_at": time, "updated_at": time,

@@ -64,7 +64,7 @@ impl People {
                 person.locked_until = None;
                 person.failed = 0;
                 person.changed_at = time;
-                let details = json!({ "by": e.by });
+                let details = json!({ "by": e.by, "by_user_id": e.by_user_id });
                 self.security(event, e.user_id, None, "info", &Origin::default(), &details);
                 self.enter(event, "user_unlocked", Entry::of(Some(e.user_id), details));
             }
@@ -132,9 +132,10 @@ impl People {
             "locked_until": micros(at(e.locked_until)), "failed_attempts": e.failed_attempts,
         });
         if let Some(user) = e.user_id {
-            self.security(event, user, None, "warning", &Origin::default(), &details);
+            self.security(event, user, None, "warning", &e.origin, &details);
         }
-        self.enter(event, "user_locked", Entry::of(e.user_id, details));
+        let entry = Entry { origin: e.origin.clone(), ..Entry::of(e.user_id, details) };
+        self.enter(event, "user_locked", entry);
     }
 
     fn started(&mut self, event: &Recorded, e: &SessionStarted) {
