@@ -1,7 +1,23 @@
--- What `echolog_reader` may read at all; which rows, row-level security says. Granted anew by each
--- `echolog migrate` and after a restore. A table that is named nowhere here is nobody's but the
--- owner's: that of the projections, whose rows hold what other tables keep back.
-GRANT USAGE ON SCHEMA auth, users, messages, audit, views, projection TO echolog_reader;
+-- Who may do what at all; which rows, row-level security says. Granted anew by each `echolog migrate`
+-- and after a restore. A table that is named nowhere here is nobody's but the owner's.
+
+-- A function is everybody's when it is made, and again after a restore. These tell something, or
+-- cost processor time.
+REVOKE EXECUTE ON FUNCTION auth.is_admin(), messages.my_conversation_ids(),
+    messages.is_conversation_participant(uuid), messages.is_conversation_admin(uuid),
+    messages.can_send_messages(uuid),
+    messages.can_delete_message(uuid, uuid), messages.can_delete_message(uuid),
+    messages.search_messages(text, uuid, integer, timestamptz),
+    users.is_blocked_by(uuid), users.are_contacts(uuid, uuid), users.is_contact_with(uuid),
+    users.generate_unique_username(varchar),
+    auth.hash_password(text), auth.verify_password(text, text), auth.generate_otp(integer),
+    auth.generate_token(integer)
+FROM PUBLIC;
+
+-- The reader: what an application shows its users. Nothing of the projections but how far they are:
+-- their rows hold what other tables keep back.
+GRANT USAGE ON SCHEMA auth, users, messages, audit, views, projection, location, media
+TO echolog_reader;
 
 -- Without `password_hash`.
 GRANT SELECT (
@@ -37,6 +53,8 @@ TO echolog_reader;
 
 GRANT EXECUTE ON FUNCTION auth.is_admin(), messages.my_conversation_ids(),
     messages.is_conversation_participant(uuid), messages.is_conversation_admin(uuid),
-    users.is_blocked_by(uuid), messages.can_send_messages(uuid),
-    messages.can_delete_message(uuid, uuid), messages.can_delete_message(uuid)
+    messages.can_send_messages(uuid),
+    messages.can_delete_message(uuid, uuid), messages.can_delete_message(uuid),
+    messages.search_messages(text, uuid, integer, timestamptz),
+    users.is_blocked_by(uuid), users.is_contact_with(uuid), users.generate_unique_username(varchar)
 TO echolog_reader;

@@ -32,6 +32,11 @@ const OWN: &str = "user_id = $U";
 const MEMBER_OR_OWN: &str = "conversation_id IN (
     SELECT conversation_id FROM messages.members WHERE user_id = $U AND is_active) OR user_id = $U";
 
+/// What one has said, and what was said to one, is readable after leaving too.
+const MEMBER_OR_PARTY: &str = "conversation_id IN (
+    SELECT conversation_id FROM messages.members WHERE user_id = $U AND is_active)
+    OR sender_user_id = $U OR recipient_user_id = $U";
+
 /// Every table and view that a reader can ask: the columns that are compared, and the rows that an
 /// actor other than an administrator sees.
 const MATRIX: &[(&str, &str, &str)] = &[
@@ -54,7 +59,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("messages.membership_periods", "*", MEMBER_OR_OWN),
     ("messages.cursor_moves", "*", MEMBER_OR_OWN),
     ("messages.participant_history", "*", MEMBER_OR_OWN),
-    ("messages.messages", "*", MEMBER),
+    ("messages.messages", "*", MEMBER_OR_PARTY),
     ("messages.message_edits", "*", MEMBER),
     ("messages.message_reactions", "*", MEMBER),
     ("messages.threads", "*", MEMBER),
@@ -63,7 +68,6 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("audit.record_changes", "*", "false"),
     ("messages.conversation_participants", "*", MEMBER),
     ("messages.message_receipts", "*", MEMBER),
-    ("messages.message_status", "*", MEMBER),
     (
         "messages.delivery_tracking",
         "*",
@@ -81,8 +85,9 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("projection.checkpoints", "*", "true"),
 ];
 
-/// Of `views.unread_counts` only one's own row is complete.
-const OWN_ROW_ONLY: &str = "views.unread_counts";
+/// Views that are complete only in part of their rows, and which.
+const PARTLY: &[(&str, &str)] =
+    &[("views.unread_counts", OWN), ("messages.message_status", MEMBER)];
 
 fn opens(log: &mut Log, conversation: u128, kind: ConversationType, members: &[(u128, Role)]) {
     let owner = id(members[0].0);
@@ -126,6 +131,7 @@ async fn town() -> (Log, Tables) {
         log.react(id(chat), message, id(sender), "👍");
         log.pin(id(chat), message, id(sender));
     }
+    log.send(id(GROUP), id(GROUP * 10 + CAROL), id(CAROL), "goodbye");
     log.read(id(GROUP), id(CAROL), id(GROUP * 10 + ADA));
     log.deliver(id(GROUP), id(BOB), id(GROUP * 10 + ADA));
     log.leave(id(GROUP), id(CAROL));
@@ -186,10 +192,13 @@ async fn everybody_sees_what_is_theirs(tables: &Tables) {
         }
         assert!(most > 0 || *table == "users.settings", "{table} is empty: nothing was tested");
     }
-    for actor in ACTORS.into_iter().flatten() {
-        let query = format!("SELECT * FROM {OWN_ROW_ONLY} WHERE user_id = '{}'", id(actor));
-        let expected = texts(&mut owner, &query).await.expect("it is a view");
-        assert_eq!(read(tables, Some(actor), &query).await.expect("it is granted"), expected);
+    for (view, rule) in PARTLY {
+        for actor in ACTORS.into_iter().flatten() {
+            let rule = rule.replace("$U", &literal(Some(actor)));
+            let query = format!("SELECT * FROM {view} WHERE {rule}");
+            let expected = texts(&mut owner, &query).await.expect("it is a view");
+            assert_eq!(read(tables, Some(actor), &query).await.expect("it is granted"), expected);
+        }
     }
 }
 
@@ -207,25 +216,52 @@ async fn readers_see_what_is_theirs_before_and_after_a_rebuild() {
     everybody_sees_what_is_theirs(&tables).await;
 }
 
-/// Everything that there is to read and is not kept from readers.
+#[tokio::test]
+async fn who_has_left_keeps_what_was_said_by_them() {
+    let (_, tables) = town().await;
+    let query = "SELECT id FROM messages.messages";
+    let own = format!("({})", id(GROUP * 10 + CAROL));
+    assert_eq!(read(&tables, Some(CAROL), query).await.expect("it is granted"), [own]);
+}
+
+#[tokio::test]
+async fn friends_are_contacts() {
+    let (_, tables) = town().await;
+    let query = format!("SELECT user_id FROM users.profiles WHERE user_id = '{}'", id(DAVE));
+    let seen = async |actor| read(&tables, Some(actor), &query).await.expect("granted").len();
+    assert_eq!((seen(ADA).await, seen(EVE).await, seen(DAVE).await), (0, 0, 1));
+    // As the migration will that brings contacts.
+    let (one, other) = (id(ADA), id(DAVE));
+    let contacts = format!(
+        "CREATE OR REPLACE FUNCTION users.are_contacts(user_id_a uuid, user_id_b uuid) RETURNS boolean
+         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+         AS $$SELECT ARRAY[user_id_a, user_id_b] @> ARRAY['{one}', '{other}']::uuid[]$$"
+    );
+    tables.execute(&contacts).await;
+    assert_eq!((seen(ADA).await, seen(EVE).await, seen(DAVE).await), (1, 0, 1));
+    let blind = read(&tables, None, &query).await.expect("granted");
+    assert_eq!(blind, [""; 0]);
+}
+
+/// Everything that a role can read.
 const READABLE: &str = "SELECT c.oid::regclass::text FROM pg_class AS c
-    WHERE c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+    WHERE c.relkind IN ('r', 'p', 'v', 'm')
         AND c.relnamespace::regnamespace::text
             NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-        AND has_any_column_privilege('echolog_reader', c.oid, 'SELECT')";
+        AND has_any_column_privilege('{role}', c.oid, 'SELECT') ORDER BY 1";
+
+async fn readable(tables: &Tables, role: &str) -> Vec<String> {
+    let rows = tables.rows(&READABLE.replace("{role}", role)).await;
+    rows.iter().map(|row| row.trim_matches(['(', ')']).to_owned()).collect()
+}
 
 #[tokio::test]
 async fn nothing_is_open_by_mistake() {
     let tables = Tables::new().await;
     let mut named: Vec<&str> = MATRIX.iter().map(|(table, ..)| *table).collect();
-    named.push(OWN_ROW_ONLY);
-    let mut readable: Vec<String> = tables.rows(READABLE).await;
-    for name in &mut readable {
-        *name = name.trim_matches(['(', ')']).to_owned();
-    }
+    named.extend(PARTLY.iter().map(|(view, _)| *view));
     named.sort_unstable();
-    readable.sort_unstable();
-    assert_eq!(readable, named, "each has a row in the matrix");
+    assert_eq!(readable(&tables, "echolog_reader").await, named, "each has a row in the matrix");
 
     let open = "SELECT c.oid::regclass FROM pg_class AS c
         WHERE c.relnamespace::regnamespace::text IN
@@ -234,9 +270,10 @@ async fn nothing_is_open_by_mistake() {
                 WHEN c.relkind = 'v' THEN NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
             END";
     assert_eq!(tables.rows(open).await, Vec::<String>::new());
-    let written = "SELECT c.oid::regclass FROM pg_class AS c
+    let written = "SELECT c.oid::regclass
+        FROM pg_class AS c, unnest(ARRAY['echolog_reader']) AS role
         WHERE c.relkind IN ('r', 'p', 'v')
-            AND has_table_privilege('echolog_reader', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+            AND has_table_privilege(role, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
             AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')";
     assert_eq!(tables.rows(written).await, Vec::<String>::new());
     let loose = "SELECT p.oid::regprocedure FROM pg_proc AS p
