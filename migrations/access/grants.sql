@@ -11,7 +11,7 @@ REVOKE EXECUTE ON FUNCTION auth.is_admin(), messages.my_conversation_ids(),
     users.is_blocked_by(uuid), users.are_contacts(uuid, uuid), users.is_contact_with(uuid),
     users.generate_unique_username(varchar),
     auth.hash_password(text), auth.verify_password(text, text), auth.generate_otp(integer),
-    auth.generate_token(integer)
+    auth.generate_token(integer), audit.ensure_month(date)
 FROM PUBLIC;
 
 -- The reader: what an application shows its users. Nothing of the projections but how far they are:
@@ -58,3 +58,23 @@ GRANT EXECUTE ON FUNCTION auth.is_admin(), messages.my_conversation_ids(),
     messages.search_messages(text, uuid, integer, timestamptz),
     users.is_blocked_by(uuid), users.is_contact_with(uuid), users.generate_unique_username(varchar)
 TO echolog_reader;
+
+-- The workers. Tables are the owner's to make and to exchange.
+GRANT USAGE ON SCHEMA auth, users, messages, audit, projection TO echolog_projector;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    auth.users,
+    users.profiles, users.settings, users.blocked_users, users.activity_log,
+    messages.conversations, messages.members, messages.membership_periods, messages.messages,
+    messages.message_edits, messages.message_reactions, messages.threads, messages.cursor_moves,
+    messages.participant_history, messages.pinned_messages,
+    projection.deciders, projection.ledger, projection.parked
+TO echolog_projector;
+
+-- The audit only grows.
+GRANT SELECT, INSERT ON audit.auth_events, audit.record_changes TO echolog_projector;
+GRANT EXECUTE ON FUNCTION audit.ensure_month(date) TO echolog_projector;
+
+GRANT SELECT, UPDATE ON projection.checkpoints, projection.folds TO echolog_projector;
+-- What a person has said: which log this is, and what was given up.
+GRANT SELECT ON projection.log, projection.skipped, _sqlx_migrations TO echolog_projector;

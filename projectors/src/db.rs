@@ -11,9 +11,19 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
-/// The roles of readers, which policies name, and what is granted to them.
+/// The roles of workers and readers, which policies name, and what is granted to them.
 const ROLES: &str = include_str!("../../migrations/access/roles.sql");
 const GRANTS: &str = include_str!("../../migrations/access/grants.sql");
+
+/// The user and the owner of the tables, where the one is not, nor is a member of, the other.
+const OTHER_OWNER: &str = "SELECT current_user::text, pg_get_userbyid(nspowner)::text
+    FROM pg_namespace WHERE nspname = 'projection' AND NOT pg_has_role(nspowner, 'USAGE')";
+
+/// The user, where policies decide what rows there are: a handler that does not find a command in the
+/// ledger would decide it twice.
+const FILTERED: &str = "SELECT current_user::text FROM pg_class
+    WHERE relnamespace = to_regnamespace('projection') AND relname = 'ledger'
+        AND row_security_active(oid)";
 
 /// The oldest PostgreSQL that will do: `MERGE`, and views that respect their reader's rights.
 const OLDEST: i32 = 15;
@@ -112,6 +122,21 @@ pub enum DatabaseError {
     /// The database has migrations that this build does not know.
     #[error("the database was migrated by a newer Echolog (migration {0}); update this one")]
     Newer(i64),
+    /// What only the owner of the tables may do.
+    #[error(
+        "only the owner of the tables, {owner}, may do this, and DATABASE_URL names {user}; give it the owner's name and password"
+    )]
+    NotOwner {
+        /// Who asked.
+        user: String,
+        /// Who may.
+        owner: String,
+    },
+    /// Row-level security hides rows from the user.
+    #[error(
+        "PostgreSQL hides rows from user {0}, so nothing may be decided or written as that user; connect as echolog_projector itself (a member of it sees less), or as the owner of the tables"
+    )]
+    Filtered(String),
     /// A migration failed.
     #[error("a migration failed: {0}")]
     Migrate(#[from] MigrateError),
@@ -174,8 +199,9 @@ impl Database {
     /// Brings the database up to date. Returns how many migrations were applied.
     ///
     /// # Errors
-    /// A migration that fails, or a database that is newer than this build.
+    /// A migration that fails, a database that is newer than this build or somebody else's.
     pub async fn migrate(&self) -> Result<usize, DatabaseError> {
+        self.check_owner().await?;
         let mut connection = self.session("echolog-migrate").await?;
         let pending = pending(&mut connection).await?;
         self.make_roles().await?;
@@ -205,12 +231,28 @@ impl Database {
         Ok(fresh)
     }
 
-    /// Makes sure that the database is up to date.
+    /// Makes sure that the user may make and exchange tables: in a database that has none, anybody may
+    /// try.
     ///
     /// # Errors
-    /// Migrations that are missing, or that this build does not know.
+    /// Another user owns the tables.
+    pub async fn check_owner(&self) -> Result<(), DatabaseError> {
+        let other: Option<(String, String)> =
+            sqlx::query_as(OTHER_OWNER).fetch_optional(self.pool()).await?;
+        other.map_or(Ok(()), |(user, owner)| Err(DatabaseError::NotOwner { user, owner }))
+    }
+
+    /// Makes sure that the database is up to date, and that the user sees all of it.
+    ///
+    /// # Errors
+    /// Migrations that are missing, or that this build does not know; a user who is not to work here.
     pub async fn check_migrated(&self) -> Result<(), DatabaseError> {
         let mut connection = self.session("echolog-migrate").await?;
+        let filtered: Option<(String,)> =
+            sqlx::query_as(FILTERED).fetch_optional(&mut connection).await?;
+        if let Some((user,)) = filtered {
+            return Err(DatabaseError::Filtered(user));
+        }
         let pending = pending(&mut connection).await?;
         connection.close().await?;
         if pending == 0 { Ok(()) } else { Err(DatabaseError::NotMigrated(pending)) }

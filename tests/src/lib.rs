@@ -38,6 +38,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 static SERVERS: OnceCell<Servers> = OnceCell::const_new();
 
+/// What an operator does once, so that workers have a role of their own.
+static WORKERS_MAY_LOG_IN: OnceCell<()> = OnceCell::const_new();
+
 /// Runs a test.
 ///
 /// # Panics
@@ -135,6 +138,8 @@ impl Tenant {
         let options = ProvisionOptions::default();
         let (Connected { bus, database, .. }, _) =
             Connected::set_up(&config, database, &options).await?;
+        let login = database.execute("ALTER ROLE echolog_projector LOGIN PASSWORD 'test'");
+        WORKERS_MAY_LOG_IN.get_or_try_init(|| login).await?;
         let client = Client::connect(bus.clone(), config.names()?).await?;
         Ok(Self { config, client, database, bus, workers: Vec::new() })
     }
@@ -146,8 +151,16 @@ impl Tenant {
     pub async fn add(&mut self, roles: Roles) -> anyhow::Result<()> {
         let unlimited =
             Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
-        self.workers.push(Running::start(&self.config, roles, unlimited).await?);
+        self.workers.push(Running::start(&self.workers_config(), roles, unlimited).await?);
         Ok(())
+    }
+
+    /// How workers reach it: as a role that can do no more than they have to.
+    #[must_use]
+    pub fn workers_config(&self) -> Config {
+        let url = self.config.database_url.as_deref().unwrap_or_default();
+        let url = url.replace("//echolog_owner:", "//echolog_projector:");
+        Config { database_url: Some(url), ..self.config.clone() }
     }
 
     /// Stops the workers that were started first.

@@ -103,6 +103,33 @@ fn a_database_that_is_not_there_is_told_from_one_that_refuses_us() {
 }
 
 #[test]
+fn what_is_the_owners_is_not_for_workers() {
+    run(async {
+        let t = Tenant::without_workers().await?;
+        let directory = tempfile::tempdir()?;
+        let directory = directory.path().join("backup").display().to_string();
+        let config = t.workers_config();
+        for arguments in [
+            &["migrate"][..],
+            &["replay", "users"],
+            &["verify"],
+            &["backup", &directory],
+            &["parked", "skip", "--projection=users", "--key=x", "--seq=1", "--reason=x"],
+        ] {
+            let output = echolog_with(&config, arguments, "").await?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+            let sentence = "error: only the owner of the tables, echolog_owner, may do this, and \
+                            DATABASE_URL names echolog_projector";
+            assert!(said.starts_with(sentence) && said.lines().count() == 1, "{said}");
+        }
+        let list = echolog_with(&config, &["parked", "list"], "").await?;
+        assert_eq!(list.status.code(), Some(0), "{list:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_database_belongs_to_one_log() {
     run(async {
         let (one, other) = (Tenant::without_workers().await?, Tenant::without_workers().await?);

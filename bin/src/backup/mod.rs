@@ -44,6 +44,7 @@ pub async fn backup(
     mut progress: impl FnMut(f64),
 ) -> anyhow::Result<End> {
     let Connected { log, database, .. } = Connected::open(config, "backup").await?;
+    database.check_owner().await?;
     let LogState { id, .. } = log.state().await?;
     let _lock = manifest::lock(directory)?;
     let mut manifest = Manifest::open_or_new(directory, &config.tenant, &id, &config.key_check()?)?;

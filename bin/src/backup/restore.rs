@@ -54,6 +54,7 @@ pub async fn restore(
     let origin = Origin { tenant: config.tenant.clone(), log_id: log_id.clone() };
 
     let database = config.database_or_create().await?;
+    database.check_owner().await?;
     let alone = Alone::take(&database).await?;
     ensure!(
         alone.is_some(),

@@ -114,6 +114,7 @@ pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> 
             let projection = find(&projection)?;
             let skip = Skip { seq, reason, by, at: clock::now() };
             let Connected { log, database, .. } = Connected::open(&config, "parked").await?;
+            database.check_owner().await?;
             let events = Events(log);
             let retried = parked::skip(&database, projection, &key, &skip, &events).await?;
             println!("{} {key}: event {seq} is given up", projection.name());

@@ -30,6 +30,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
     let Connected { log, database, .. } = Connected::open(&config, "replay").await?;
+    database.check_owner().await?;
     let names = match args.projection.as_str() {
         "all" => Projection::ALL.iter().map(|it| it.name().to_owned()).collect(),
         _ => vec![args.projection],

@@ -18,6 +18,7 @@ pub(super) struct Args {
 /// Exit code 1, and the rows that differ, if anything is off.
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
     let Connected { log, database, .. } = Connected::open(&config, "verify").await?;
+    database.check_owner().await?;
     let bar: RefCell<Option<(String, Bar)>> = RefCell::new(None);
     let progress = |name: &str, ratio: f64| {
         let mut bar = bar.borrow_mut();

@@ -12,9 +12,13 @@ use crate::{ProjectionError, Target};
 const MISSING: &str = "SELECT name FROM unnest($1::text[]) AS name
     WHERE to_regclass('{schema}.' || name) IS NULL";
 
+/// Of the live table. Who writes it may not make tables; this function may.
+const LIVE: &str = "SELECT audit.ensure_month(make_date($1, $2, 1))";
+
 /// Makes partitions before rows need them.
 #[derive(Debug)]
 pub(super) struct Months {
+    live: bool,
     schema: String,
     missing: Sql,
 }
@@ -49,7 +53,11 @@ impl Month {
 
 impl Months {
     pub(super) fn new(target: &Target) -> Self {
-        Self { schema: target.schema(), missing: target.sql(MISSING) }
+        Self {
+            live: *target == Target::live(target.projection()),
+            schema: target.schema(),
+            missing: target.sql(MISSING),
+        }
     }
 
     /// Makes the partitions for these times where they are missing, and the ones after, so that
@@ -70,13 +78,24 @@ impl Months {
             .fetch_all(&mut *connection)
             .await?;
         for (name, month) in months {
-            if missing.iter().any(|(missing,)| *missing == name) {
+            if !missing.iter().any(|(missing,)| *missing == name) {
+                continue;
+            }
+            if self.live {
+                let Month { year, month } = month;
+                sqlx::query(LIVE)
+                    .bind(year)
+                    .bind(month.cast_signed())
+                    .execute(&mut *connection)
+                    .await?;
+            } else {
                 connection.execute(AssertSqlSafe(self.create(&name, month))).await?;
             }
         }
         Ok(())
     }
 
+    /// What `audit.ensure_month` does, for a copy.
     fn create(&self, name: &str, month: Month) -> String {
         let schema = &self.schema;
         let (from, to) = (month.first_day(), month.next().first_day());

@@ -29,7 +29,7 @@ async fn owners_have_an_epoch_and_a_position() {
     log.system(partition, SystemEvent::OwnershipTaken(OwnershipTaken { owner: "a".to_owned() }));
     log.register(id(1), "Ada");
     let tables = Tables::given(&log).await;
-    let owners = Store::new(&tables.database).owners().await.expect("owners");
+    let owners = Store::new(&tables.workers).owners().await.expect("owners");
     assert_eq!(owners[3].0.epoch, 1);
     assert!(owners.iter().all(|(_, position)| *position == 3));
     let registered = log.events[1].partition.index();

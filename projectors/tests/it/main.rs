@@ -12,6 +12,7 @@ mod messages;
 mod parked;
 mod parking;
 mod rebuild;
+mod roles;
 mod runner;
 mod sessions;
 mod search;

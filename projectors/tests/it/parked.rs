@@ -69,7 +69,7 @@ async fn retry_all(tables: &Tables, log: &Log) -> Vec<Retried> {
     let mut all = Vec::new();
     for parked in list(&tables.database).await.expect("a list") {
         let events = Events(&log.events);
-        let retried = retry(&tables.database, parked.projection, &parked.key, &events).await;
+        let retried = retry(&tables.workers, parked.projection, &parked.key, &events).await;
         all.push(retried.expect("tried again"));
     }
     all
@@ -129,7 +129,7 @@ async fn what_still_does_not_fit_stays() {
     wrong.edit(id(KEY), id(99), id(1), "of no message");
     meant.events[last].body = wrong.events[0].body.clone();
     let events = Events(&meant.events);
-    let retried = retry(&tables.database, Projection::Messages, &key(), &events).await;
+    let retried = retry(&tables.workers, Projection::Messages, &key(), &events).await;
     let Retried { applied, stuck } = retried.expect("tried again");
     assert_eq!((applied, stuck.as_ref().map(|it| (it.seq, it.waiting))), (2, Some((8, 0))));
     assert_eq!(
@@ -160,7 +160,7 @@ async fn the_one_wrong_event_of_many_is_found() {
     }
     let tables = Tables::given(&log).await;
     let events = Events(&meant.events);
-    let retried = retry(&tables.database, Projection::Messages, &key(), &events).await;
+    let retried = retry(&tables.workers, Projection::Messages, &key(), &events).await;
     let Retried { applied, stuck } = retried.expect("tried again");
     assert_eq!((applied, stuck.map(|it| it.waiting)), (77, Some(23)));
     assert_eq!(tables.value("SELECT max(seq) FROM messages.messages").await, "77");
@@ -235,9 +235,9 @@ async fn only_what_holds_the_others_up_is_given_up() {
     let other = id(200).to_string();
     let error = skip(&tables.database, Projection::Messages, &other, &gives_up(6), &events).await;
     assert!(matches!(error, Err(ParkedError::NotParked { .. })), "{error:?}");
-    let error = retry(&tables.database, Projection::Ledger, &key(), &events).await;
+    let error = retry(&tables.workers, Projection::Ledger, &key(), &events).await;
     assert!(matches!(error, Err(ParkedError::NotParked { .. })), "{error:?}");
-    let gone = retry(&tables.database, Projection::Messages, &key(), &Events(&[])).await;
+    let gone = retry(&tables.workers, Projection::Messages, &key(), &Events(&[])).await;
     assert!(matches!(gone, Err(ParkedError::Gone(6))), "{gone:?}");
     assert_eq!(skipped(&tables.database).await.expect("a list"), []);
     assert_eq!(

@@ -28,7 +28,7 @@ async fn everything_is_loaded_in_one_snapshot() {
         messages: vec![(id(100), id(11)), (id(100), id(12)), (id(100), id(99))],
         ledger: vec![(command, key), (command, id(9))],
     };
-    let loaded = Store::new(&tables.database).load(&request).await.expect("loaded");
+    let loaded = Store::new(&tables.workers).load(&request).await.expect("loaded");
 
     assert_eq!(loaded.positions.all(), log.end());
     assert_eq!(loaded.positions.deciders, [log.end(); 16]);
@@ -68,7 +68,7 @@ async fn parked_ids_are_named() {
         messages: vec![(id(100), id(11))],
         ledger: vec![],
     };
-    let store = Store::new(&tables.database);
+    let store = Store::new(&tables.workers);
     let loaded = store.load(&request).await.expect("loaded");
     assert_eq!(loaded.parked.deciders.iter().collect::<Vec<_>>(), [&id(100).to_string()]);
     assert_eq!(loaded.parked.messages.iter().collect::<Vec<_>>(), [&id(100).to_string()]);

@@ -7,6 +7,6 @@ mod source;
 mod tables;
 
 pub(crate) use log::{Log, id};
-pub(crate) use server::{database, url};
+pub(crate) use server::{as_user, connect, database, free_port, port, postgres_user, url, url_of};
 pub(crate) use source::Source;
 pub(crate) use tables::Tables;

@@ -30,28 +30,40 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// Where a database of the server is.
 pub(crate) fn url(name: &str) -> String {
-    let port = SERVER.get_or_init(start).port;
-    format!("postgres://postgres@127.0.0.1:{port}/{name}?sslmode=disable")
+    url_of("postgres", name)
 }
 
-/// A new, migrated database.
-pub(crate) async fn database() -> Database {
+/// The same for another user than the owner.
+pub(crate) fn url_of(user: &str, name: &str) -> String {
+    format!("postgres://{user}@127.0.0.1:{}/{name}?sslmode=disable", port())
+}
+
+/// Where the server listens.
+pub(crate) fn port() -> u16 {
+    SERVER.get_or_init(start).port
+}
+
+/// A new, migrated database: as its owner sees it, and as workers do.
+pub(crate) async fn database() -> (Database, Database) {
     let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
     let mut template = TEMPLATE.lock().await;
     let mut admin = connect_patiently().await;
     if !*template {
         admin.execute("CREATE DATABASE template_echolog").await.expect("a template");
-        connect("template_echolog").await.migrate().await.expect("migrations");
+        connect(&url("template_echolog")).await.migrate().await.expect("migrations");
+        // As an operator does, but for the password.
+        let login = "ALTER ROLE echolog_projector LOGIN; ALTER ROLE echolog_reader LOGIN";
+        sqlx::raw_sql(login).execute(&mut admin).await.expect("they may log in");
         *template = true;
     }
     let create = format!("CREATE DATABASE {name} TEMPLATE template_echolog");
     admin.execute(AssertSqlSafe(create)).await.expect("a database");
-    connect(&name).await
+    (connect(&url(&name)).await, connect(&url_of("echolog_projector", &name)).await)
 }
 
-async fn connect(name: &str) -> Database {
+pub(crate) async fn connect(url: &str) -> Database {
     let options = DatabaseOptions {
-        url: url(name),
+        url: url.to_owned(),
         max_connections: 4,
         connect_timeout: Duration::from_secs(10),
     };
@@ -95,7 +107,7 @@ fn start() -> Server {
     Server { port, _watch: watch }
 }
 
-fn as_user(mut command: Command, user: Option<(u32, u32)>, directory: &Path) -> Command {
+pub(crate) fn as_user(mut command: Command, user: Option<(u32, u32)>, directory: &Path) -> Command {
     command.current_dir(directory);
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
@@ -104,7 +116,7 @@ fn as_user(mut command: Command, user: Option<(u32, u32)>, directory: &Path) -> 
 }
 
 /// PostgreSQL refuses to run as root.
-fn postgres_user() -> Option<(u32, u32)> {
+pub(crate) fn postgres_user() -> Option<(u32, u32)> {
     let me = std::fs::metadata("/proc/self").expect("/proc").uid();
     if me != 0 {
         return None;
@@ -127,7 +139,7 @@ fn binaries() -> PathBuf {
     paths.pop().expect("PostgreSQL, or ECHOLOG_PG_BIN")
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address").port()
 }

@@ -11,12 +11,15 @@ use super::{Log, database};
 /// A database of its own and what is in it.
 pub(crate) struct Tables {
     pub(crate) database: Database,
+    /// The same for the role that workers have: it may do what they do, or these tests would fail.
+    pub(crate) workers: Database,
 }
 
 impl Tables {
     /// Nothing has happened yet.
     pub(crate) async fn new() -> Self {
-        Self { database: database().await }
+        let (database, workers) = database().await;
+        Self { database, workers }
     }
 
     /// Given a log, every projection is complete.
@@ -51,7 +54,7 @@ impl Tables {
     pub(crate) async fn runner_of(&self, target: Target, partitions: &[Partition]) -> Runner {
         loop {
             // The server takes a moment to notice that the one before is gone.
-            let runner = Runner::start(&self.database, target.clone(), partitions).await;
+            let runner = Runner::start(&self.workers, target.clone(), partitions).await;
             if let Some(runner) = runner.expect("a runner") {
                 return runner;
             }

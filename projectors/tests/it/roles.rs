@@ -1,0 +1,234 @@
+//! What the roles may do: those who write, and those who are refused.
+//!
+//! That the workers' role may do all that it has to is not shown here: `Tables` projects as it.
+
+use echolog_projectors::db::DatabaseError;
+use echolog_projectors::rebuild::Rebuild;
+use echolog_projectors::{Projection, Target};
+use sqlx::AssertSqlSafe;
+
+use crate::support::{Log, Source, Tables, connect, id, url_of};
+
+const ROLES: &str = include_str!("../../../migrations/access/roles.sql");
+
+/// What a worker may do to a table.
+const RIGHTS: &str = "SELECT c.oid::regclass || ': ' || array_to_string(ARRAY(
+        SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES',
+            'TRIGGER']) WITH ORDINALITY AS p (p, n)
+        WHERE has_table_privilege('echolog_projector', c.oid, p) ORDER BY n
+    ), ' ')
+    FROM pg_class AS c
+    WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relnamespace::regnamespace::text
+        NOT IN ('pg_catalog', 'information_schema', 'pg_toast')";
+
+fn allowed(table: &str) -> &'static str {
+    let projected = |projection: &Projection| {
+        projection.tables().iter().any(|name| table == format!("{}.{name}", projection.schema()))
+    };
+    match table {
+        "audit.record_changes" | "audit.auth_events" => "SELECT INSERT",
+        "projection.checkpoints" | "projection.folds" => "SELECT UPDATE",
+        "projection.log" | "projection.skipped" | "_sqlx_migrations" => "SELECT",
+        "projection.parked" => "SELECT INSERT UPDATE DELETE",
+        _ if Projection::ALL.iter().any(projected) => "SELECT INSERT UPDATE DELETE",
+        _ => "",
+    }
+}
+
+fn log() -> Log {
+    let mut log = Log::default();
+    log.register(id(1), "Ada");
+    log.group(id(100), &[id(1)]);
+    log.send(id(100), id(1000), id(1), "hello");
+    log
+}
+
+#[tokio::test]
+async fn workers_have_the_rights_that_they_need_and_no_others() {
+    let tables = Tables::given(&log()).await;
+    assert!(tables.rows(RIGHTS).await.len() > 30);
+    rights_are_as_they_should(&tables).await;
+}
+
+/// Of all tables but those that were replaced.
+async fn rights_are_as_they_should(tables: &Tables) {
+    for row in tables.rows(RIGHTS).await {
+        let row = row.trim_matches(['(', ')', '"']);
+        let (table, rights) = row.split_once(':').expect("a table and its rights");
+        let replaced = table.starts_with("old_");
+        assert!(replaced || rights.trim() == allowed(table), "{table}: {rights}");
+    }
+}
+
+async fn code(tables: &Tables, statement: &str) -> String {
+    let error = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+        .execute(tables.workers.pool())
+        .await
+        .expect_err(statement);
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.unwrap_or_default().into_owned()
+}
+
+#[tokio::test]
+async fn workers_change_neither_structure_nor_what_was_recorded() {
+    let tables = Tables::given(&log()).await;
+    let partition = tables
+        .value("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'audit.record_changes'::regclass LIMIT 1")
+        .await;
+    for statement in [
+        "CREATE TABLE messages.more (id uuid)",
+        "CREATE SCHEMA more",
+        "CREATE TABLE public.more (id uuid)",
+        "DROP TABLE messages.messages",
+        "ALTER TABLE messages.messages ADD COLUMN more text",
+        "ALTER TABLE messages.messages DISABLE ROW LEVEL SECURITY",
+        "CREATE INDEX ON messages.messages (sender_user_id)",
+        "DROP POLICY participants_read_messages ON messages.messages",
+        "TRUNCATE messages.messages",
+        "UPDATE audit.record_changes SET actor = 'nobody'",
+        "DELETE FROM audit.record_changes",
+        "TRUNCATE audit.record_changes",
+        "UPDATE audit.auth_events SET identifier = 'nobody'",
+        "DELETE FROM audit.auth_events",
+        &format!("DELETE FROM {partition}"),
+        &format!("DROP TABLE {partition}"),
+        &format!("ALTER TABLE audit.record_changes DETACH PARTITION {partition}"),
+        "INSERT INTO projection.skipped SELECT * FROM projection.skipped",
+        "UPDATE projection.log SET tenant = 'another'",
+        "DELETE FROM projection.checkpoints",
+        "UPDATE _sqlx_migrations SET success = false",
+        "SELECT auth.hash_password('x')",
+        "SELECT crypto.crypt('x', 'y')",
+        "CREATE ROLE another",
+        "SET ROLE postgres",
+        "COPY auth.users TO '/tmp/users'",
+    ] {
+        assert_eq!(code(&tables, statement).await, "42501", "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_month_is_made_once() {
+    let tables = Tables::new().await;
+    let months =
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'audit.record_changes'::regclass";
+    let make = "SELECT audit.ensure_month('2031-12-31'), audit.ensure_month('2031-12-01')";
+    let worker = tables.workers.pool();
+    // In whatever zone and style.
+    let zone = "SET TimeZone = 'Pacific/Kiritimati'; SET DateStyle = 'SQL, DMY'";
+    let mut connection = worker.acquire().await.expect("a connection");
+    sqlx::raw_sql(zone).execute(&mut *connection).await.expect("set");
+    sqlx::raw_sql(make).execute(&mut *connection).await.expect("made");
+    assert_eq!(tables.value(months).await, "1");
+    let bounds = "SELECT relname, pg_get_expr(relpartbound, oid) FROM pg_class
+        WHERE relispartition AND relkind = 'r' AND relnamespace = 'audit'::regnamespace";
+    assert_eq!(
+        tables.rows(bounds).await,
+        [
+            "(record_changes_2031_12,\"FOR VALUES FROM ('2031-12-01 00:00:00+00') TO ('2032-01-01 00:00:00+00')\")"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_the_owners_is_refused_in_one_sentence() {
+    let tables = Tables::new().await;
+    let refused = tables.workers.check_owner().await.expect_err("no owner").to_string();
+    assert!(refused.contains("the owner of the tables, postgres,"), "{refused}");
+    assert!(refused.contains("echolog_projector"), "{refused}");
+    let migrate = tables.workers.migrate().await.expect_err("no owner");
+    assert!(matches!(migrate, DatabaseError::NotOwner { .. }), "{migrate}");
+    tables.workers.check_migrated().await.expect("it may work");
+    tables.database.check_owner().await.expect("the owner");
+}
+
+#[tokio::test]
+async fn nobody_works_on_rows_that_are_hidden_from_them() {
+    let tables = Tables::given(&log()).await;
+    let name = tables.value("SELECT current_database()").await;
+    // BYPASSRLS is not inherited: this one would see no command in the ledger, and decide it again.
+    let member = format!("member_of_{name}");
+    tables.execute(&format!("CREATE ROLE {member} LOGIN IN ROLE echolog_projector")).await;
+    for user in [member.as_str(), "echolog_reader"] {
+        let database = connect(&url_of(user, &name)).await;
+        let error = database.check_migrated().await.expect_err("hidden rows");
+        assert!(matches!(&error, DatabaseError::Filtered(who) if who == user), "{error}");
+    }
+    let database = connect(&url_of(&member, &name)).await;
+    let rows: Vec<(i64,)> = sqlx::query_as("SELECT count(*) FROM projection.ledger")
+        .fetch_all(database.pool())
+        .await
+        .expect("it may ask");
+    assert_eq!(rows, [(0,)]);
+}
+
+#[tokio::test]
+async fn who_may_not_make_roles_is_told_what_a_superuser_has_to_run() {
+    let tables = Tables::new().await;
+    let name = tables.value("SELECT current_database()").await;
+    tables.execute(&format!("CREATE ROLE modest_{name} LOGIN CREATEROLE")).await;
+    let modest = connect(&url_of(&format!("modest_{name}"), &name)).await;
+    let roles = ROLES.replace("echolog_", &format!("trial_{name}_"));
+    let trials = format!("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'trial_{name}_%'");
+    let error = sqlx::raw_sql(AssertSqlSafe(roles.clone())).execute(modest.pool()).await;
+    let error = error.expect_err("only a superuser may bypass row-level security");
+    let error = error.as_database_error().expect("by PostgreSQL").message();
+    for part in [
+        &format!("modest_{name} may not make; let a superuser run: "),
+        &format!("CREATE ROLE trial_{name}_projector NOLOGIN BYPASSRLS"),
+        &format!("GRANT authenticated_users TO trial_{name}_reader"),
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(tables.value(&trials).await, "0", "all of them or none");
+
+    // What it says is what is missing.
+    let (_, statements) = error.split_once("let a superuser run: ").expect("statements");
+    tables.execute(statements).await;
+    assert_eq!(tables.value(&trials).await, "3");
+    sqlx::raw_sql(AssertSqlSafe(roles)).execute(modest.pool()).await.expect("nothing is missing");
+    let clean = format!(
+        "DROP ROLE trial_{name}_reader, trial_{name}_analyst, trial_{name}_projector, modest_{name}"
+    );
+    drop(modest);
+    tables.execute(&clean).await;
+}
+
+#[tokio::test]
+async fn a_restore_opens_nothing_to_everybody() {
+    let tables = Tables::new().await;
+    let functions = "SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc AS p
+        WHERE p.prosecdef AND p.pronamespace::regnamespace::text
+            IN ('auth', 'users', 'messages', 'audit', 'views', 'projection')";
+    let all = tables.value(functions).await;
+    // As a dump without rights leaves them.
+    tables.execute(&format!("GRANT EXECUTE ON FUNCTION {all} TO PUBLIC")).await;
+    tables.database.migrate().await.expect("rights are given anew");
+    let open = "SELECT p.oid::regprocedure FROM pg_proc AS p
+        WHERE p.prosecdef AND has_function_privilege('public', p.oid, 'EXECUTE')";
+    assert_eq!(tables.rows(open).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_exchange_keeps_the_rights_of_workers() {
+    let mut log = log();
+    let tables = Tables::given(&log).await;
+    for projection in Projection::ALL {
+        let rebuild = Rebuild::new(&tables.database, projection);
+        let mut source = Source(&log.events);
+        rebuild.create_shadow().await.expect("a copy");
+        rebuild.catch_up(&mut source, None, |_| {}).await.expect("caught up");
+        rebuild.swap(&mut source).await.expect("exchanged");
+    }
+    let before = log.events.len();
+    log.register(id(2), "Bob");
+    log.join(id(100), id(2));
+    log.send(id(100), id(1001), id(2), "hello");
+    log.edit(id(100), id(1001), id(2), "good morning");
+    for projection in Projection::ALL {
+        tables.feed_one(Target::live(projection), &[&log.events[before..]]).await;
+    }
+    rights_are_as_they_should(&tables).await;
+    assert_eq!(tables.value("SELECT count(*) FROM messages.messages").await, "2");
+    assert_eq!(tables.value("SELECT count(*) FROM projection.parked").await, "0");
+}
