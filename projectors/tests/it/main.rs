@@ -11,6 +11,7 @@ mod ledger;
 mod messages;
 mod parked;
 mod parking;
+mod pgbouncer;
 mod rebuild;
 mod roles;
 mod runner;
