@@ -78,3 +78,10 @@ GRANT EXECUTE ON FUNCTION audit.ensure_month(date) TO echolog_projector;
 GRANT SELECT, UPDATE ON projection.checkpoints, projection.folds TO echolog_projector;
 -- What a person has said: which log this is, and what was given up.
 GRANT SELECT ON projection.log, projection.skipped, _sqlx_migrations TO echolog_projector;
+
+-- The analyst: numbers about many.
+GRANT USAGE ON SCHEMA views, location, media TO echolog_analyst;
+GRANT SELECT ON
+    views.user_growth, views.registrations, views.messaging_stats, views.message_types,
+    views.conversation_sizes
+TO echolog_analyst;

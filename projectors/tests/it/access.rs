@@ -89,6 +89,15 @@ const MATRIX: &[(&str, &str, &str)] = &[
 const PARTLY: &[(&str, &str)] =
     &[("views.unread_counts", OWN), ("messages.message_status", MEMBER)];
 
+/// All that an analyst can ask.
+const STATISTICS: [&str; 5] = [
+    "views.conversation_sizes",
+    "views.message_types",
+    "views.messaging_stats",
+    "views.registrations",
+    "views.user_growth",
+];
+
 fn opens(log: &mut Log, conversation: u128, kind: ConversationType, members: &[(u128, Role)]) {
     let owner = id(members[0].0);
     let mut events = vec![MessagesEvent::ConversationCreated(ConversationCreated {
@@ -262,16 +271,19 @@ async fn nothing_is_open_by_mistake() {
     named.extend(PARTLY.iter().map(|(view, _)| *view));
     named.sort_unstable();
     assert_eq!(readable(&tables, "echolog_reader").await, named, "each has a row in the matrix");
+    assert_eq!(readable(&tables, "echolog_analyst").await, STATISTICS);
+    assert_eq!(readable(&tables, "authenticated_users").await, [""; 0]);
 
     let open = "SELECT c.oid::regclass FROM pg_class AS c
         WHERE c.relnamespace::regnamespace::text IN
                 ('auth', 'users', 'messages', 'audit', 'views', 'projection')
+            AND NOT has_table_privilege('echolog_analyst', c.oid, 'SELECT')
             AND CASE WHEN c.relkind IN ('r', 'p') THEN NOT c.relispartition AND NOT c.relrowsecurity
                 WHEN c.relkind = 'v' THEN NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
             END";
     assert_eq!(tables.rows(open).await, Vec::<String>::new());
     let written = "SELECT c.oid::regclass
-        FROM pg_class AS c, unnest(ARRAY['echolog_reader']) AS role
+        FROM pg_class AS c, unnest(ARRAY['echolog_reader', 'echolog_analyst']) AS role
         WHERE c.relkind IN ('r', 'p', 'v')
             AND has_table_privilege(role, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
             AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')";

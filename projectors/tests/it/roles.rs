@@ -232,3 +232,68 @@ async fn an_exchange_keeps_the_rights_of_workers() {
     assert_eq!(tables.value("SELECT count(*) FROM messages.messages").await, "2");
     assert_eq!(tables.value("SELECT count(*) FROM projection.parked").await, "0");
 }
+
+/// What an analyst gets.
+async fn report(tables: &Tables, view: &str) -> Vec<String> {
+    let mut transaction = tables.database.pool().begin().await.expect("a transaction");
+    sqlx::raw_sql("SET LOCAL ROLE echolog_analyst").execute(&mut *transaction).await.expect("set");
+    let query = format!("SELECT (t.*)::text FROM {view} AS t ORDER BY 1");
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut *transaction).await.expect("granted")
+}
+
+#[tokio::test]
+async fn analysts_are_told_of_many_and_not_of_few() {
+    let users: Vec<_> = (1..=6).map(id).collect();
+    let mut log = Log::default();
+    for (number, user) in users.iter().enumerate() {
+        log.register(*user, &format!("user{number}"));
+    }
+    // Four groups of two, which are too few to be told of, and five of three.
+    for group in 100..109 {
+        let size = if group < 104 { 2 } else { 3 };
+        log.group(id(group), &users[..size]);
+    }
+    let tables = Tables::given(&log).await;
+    // Everything happens on one day.
+    let shift = |days: u32, table: &str, rule: &str| {
+        format!(
+            "UPDATE {table} SET created_at = '2026-03-01'::timestamptz + {days} * interval '1 day' WHERE {rule}"
+        )
+    };
+    tables.execute(&shift(0, "auth.users", "true")).await;
+    tables.execute(&shift(7, "auth.users", &format!("id = '{}'", users[0]))).await;
+    tables.execute(&shift(1, "messages.conversations", "true")).await;
+    assert_eq!(
+        report(&tables, "views.user_growth").await,
+        ["(2026-03-01,5,5)", "(2026-03-08,1,6)"]
+    );
+    assert_eq!(
+        report(&tables, "views.registrations").await,
+        [
+            "(day,2026-03-01,5)",
+            "(day,2026-03-08,1)",
+            "(month,2026-03-01,6)",
+            "(week,2026-02-23,5)",
+            "(week,2026-03-02,1)"
+        ]
+    );
+    assert_eq!(report(&tables, "views.conversation_sizes").await, ["(group,3,5,0)"]);
+
+    for (number, user) in (0..).zip(&users[..4]) {
+        log.send(id(100), id(1000 + number), *user, "hello");
+    }
+    let more = |log: &Log, from: usize| log.events[from..].to_vec();
+    let four = more(&log, log.events.len() - 4);
+    tables.feed_one(Target::live(Projection::Messages), &[&four]).await;
+    tables.execute(&shift(1, "messages.messages", "true")).await;
+    assert_eq!(report(&tables, "views.messaging_stats").await, [""; 0], "four people wrote");
+    assert_eq!(report(&tables, "views.message_types").await, [""; 0]);
+
+    log.send(id(100), id(1004), users[4], "hello");
+    log.send(id(100), id(1005), users[4], "hello");
+    let two = more(&log, log.events.len() - 2);
+    tables.feed_one(Target::live(Projection::Messages), &[&two]).await;
+    tables.execute(&shift(1, "messages.messages", "true")).await;
+    assert_eq!(report(&tables, "views.messaging_stats").await, ["(2026-03-02,6,5,0,9)"]);
+    assert_eq!(report(&tables, "views.message_types").await, ["(2026-03-02,text,6,5)"]);
+}
