@@ -4,13 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::process::Command;
 
 use super::figures::{Baseline, Load, each, percentile};
 use super::process;
 use super::scale::Scale;
-use super::tools::{Tools, run};
+use super::tools::{Tools, run, times};
 use crate::supervise::{Binaries, Credential, Postgres, PostgresOptions};
 
 const SCHEMA: &str = include_str!("../../bench/schema.sql");
@@ -99,15 +98,7 @@ impl Tools<'_> {
             .arg(&script)
             .arg(self.postgres.url(database));
         run(command, "").await?;
-        let mut latencies = Vec::new();
-        for entry in fs::read_dir(&logs)? {
-            for line in fs::read_to_string(entry?.path())?.lines() {
-                // The third number of a line is the time that a transaction took.
-                let micros = line.split(' ').nth(2).and_then(|field| field.parse().ok());
-                latencies.push(Duration::from_micros(micros.context("pgbench's log changed")?));
-            }
-        }
-        Ok(latencies)
+        times(&logs)
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Figures {
     pub partitions: Option<Partitions>,
     /// What makes the log durable.
     pub nodes: Option<Nodes>,
+    /// What readers wait for.
+    pub reads: Option<Reads>,
 }
 
 /// One kind of load.
@@ -138,6 +140,42 @@ pub struct Memory {
     pub handler_mib: f64,
     /// Of the projector.
     pub projector_mib: f64,
+}
+
+/// What readers wait for, and what the index for searching costs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Reads {
+    /// Messages in the table.
+    pub messages: u64,
+    /// The last 50 messages of a conversation.
+    pub history: Read,
+    /// 20 conversations with unread numbers.
+    pub inbox: Read,
+    /// A word in one's own conversations.
+    pub search: Read,
+    /// The same without the index for searching.
+    pub search_bare: Read,
+    /// Making that index.
+    pub index_seconds: f64,
+    /// Processor time of a message that is written, without the index for searching.
+    pub write_us: f64,
+    /// The same with it.
+    pub write_indexed_us: f64,
+}
+
+/// A question, under row-level security and by the owner with conditions of his own.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Read {
+    /// Half are answered within.
+    pub p50_ms: f64,
+    /// 99 of 100 are answered within.
+    pub p99_ms: f64,
+    /// The same for the owner.
+    pub owner_p50_ms: f64,
+    /// The same for the owner.
+    pub owner_p99_ms: f64,
+    /// Median over median.
+    pub ratio: f64,
 }
 
 impl Figures {

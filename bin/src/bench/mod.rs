@@ -11,6 +11,7 @@ mod population;
 mod preload;
 mod process;
 mod random;
+mod reads;
 mod replay;
 mod scale;
 mod session;
@@ -49,6 +50,8 @@ pub enum Part {
     Nodes,
     /// Building the tables of `messages` anew from a large log, beside a bare `COPY`.
     Replay,
+    /// A page of a conversation, an inbox and a search, under row-level security and without.
+    Reads,
 }
 
 impl Part {
@@ -84,7 +87,10 @@ impl Bench {
         if self.has(Part::Baseline) {
             figures.baseline = Some(baseline::measure(&binaries, &data, &self.scale).await?);
         }
-        let beside = [Part::Baseline, Part::Nodes];
+        if self.has(Part::Reads) {
+            figures.reads = Some(reads::measure(&binaries, config, &data, &self.scale).await?);
+        }
+        let beside = [Part::Baseline, Part::Nodes, Part::Reads];
         if self.parts.iter().any(|part| !beside.contains(part)) {
             Session::measure(self, &binaries, config, &data, &mut figures).await?;
         }

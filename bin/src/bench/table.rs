@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::figures::{Baseline, EndToEnd, Figures, Load, Nodes, Partitions};
+use super::figures::{Baseline, EndToEnd, Figures, Load, Nodes, Partitions, Read, Reads};
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,6 +28,12 @@ impl fmt::Display for Figures {
         if let Some(Nodes { one_synced, three }) = &self.nodes {
             row(f, "1 node, synced", one_synced)?;
             row(f, "3 nodes, not synced", three)?;
+        }
+        if let Some(Reads { history, inbox, search, search_bare, .. }) = &self.reads {
+            read(f, "50 messages", history)?;
+            read(f, "20 conversations", inbox)?;
+            read(f, "a search", search)?;
+            read(f, "without its index", search_bare)?;
         }
         let mut line = |name: &str, value: Option<String>| match value {
             Some(value) => writeln!(f, "{name:<24}{value}"),
@@ -62,6 +68,16 @@ impl fmt::Display for Figures {
             }),
         )?;
         line(
+            "a message written",
+            self.reads.map(|it| {
+                let (bare, indexed) = (it.write_us, it.write_indexed_us);
+                let made = it.index_seconds;
+                format!(
+                    "{bare:.1} µs; {indexed:.1} with the index for searching, made in {made:.0} s"
+                )
+            }),
+        )?;
+        line(
             "memory, peak",
             self.memory.map(|it| {
                 let (handler, projector) = (it.handler_mib, it.projector_mib);
@@ -76,5 +92,14 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, load: &Load) -> fmt::Result {
     writeln!(
         f,
         "{name:<24}{per_second:>12.0}{p50_ms:>10.1}{p99_ms:>10.1}{cpu_us_per_message:>12.0}"
+    )
+}
+
+fn read(f: &mut fmt::Formatter<'_>, name: &str, read: &Read) -> fmt::Result {
+    let Read { p50_ms, p99_ms, owner_p50_ms, owner_p99_ms, ratio } = read;
+    writeln!(
+        f,
+        "{name:<24}p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms; without policies {owner_p50_ms:.2} and \
+         {owner_p99_ms:.2}, {ratio:.2} times"
     )
 }

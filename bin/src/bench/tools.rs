@@ -1,7 +1,9 @@
 //! PostgreSQL's own programs, run against a server of ours.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::io::AsyncWriteExt as _;
@@ -57,4 +59,17 @@ pub(super) async fn run(mut command: Command, input: &str) -> anyhow::Result<()>
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{program} failed: {}", errors.trim());
     Ok(())
+}
+
+/// How long each transaction took, by the files that pgbench left in a directory.
+pub(super) fn times(logs: &Path) -> anyhow::Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    for entry in fs::read_dir(logs)? {
+        for line in fs::read_to_string(entry?.path())?.lines() {
+            // The third number of a line is the time that a transaction took.
+            let micros = line.split(' ').nth(2).and_then(|field| field.parse().ok());
+            times.push(Duration::from_micros(micros.context("pgbench's log changed")?));
+        }
+    }
+    Ok(times)
 }
