@@ -195,6 +195,33 @@ async fn who_may_not_make_roles_is_told_what_a_superuser_has_to_run() {
 }
 
 #[tokio::test]
+async fn the_owner_need_be_no_superuser_once_the_roles_are_there() {
+    let server = Tables::new().await;
+    let name = format!("plain_{}", server.value("SELECT current_database()").await);
+    server.execute(&format!("CREATE ROLE {name} LOGIN")).await;
+    server.execute(&format!("CREATE DATABASE {name} OWNER {name}")).await;
+    let database = connect(&url_of(&name, &name)).await;
+    assert!(database.migrate().await.expect("it migrates") > 20);
+    let workers = connect(&url_of("echolog_projector", &name)).await;
+    workers.check_migrated().await.expect("workers may work");
+    let refused = workers.check_owner().await.expect_err("no owner").to_string();
+    assert!(refused.contains(&format!("the owner of the tables, {name},")), "{refused}");
+
+    let tables = Tables { database, workers };
+    let log = log();
+    tables.feed(&[&log.events]).await;
+    assert_eq!(tables.value("SELECT count(*) FROM projection.parked").await, "0");
+    let recorded = tables.value("SELECT count(*) FROM audit.record_changes").await;
+    assert_ne!(recorded, "0", "in a month that was made for it");
+    let rebuild = Rebuild::new(&tables.database, Projection::Audit);
+    let mut source = Source(&log.events);
+    rebuild.create_shadow().await.expect("a copy");
+    rebuild.catch_up(&mut source, None, |_| {}).await.expect("caught up");
+    rebuild.swap(&mut source).await.expect("exchanged");
+    assert_eq!(tables.value("SELECT count(*) FROM audit.record_changes").await, recorded);
+}
+
+#[tokio::test]
 async fn a_restore_opens_nothing_to_everybody() {
     let tables = Tables::new().await;
     let functions = "SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc AS p
