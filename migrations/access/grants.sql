@@ -63,7 +63,7 @@ TO echolog_reader;
 GRANT USAGE ON SCHEMA auth, users, messages, audit, projection TO echolog_projector;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    auth.users,
+    auth.users, auth.sessions, auth.refresh_tokens,
     users.profiles, users.settings, users.blocked_users, users.activity_log,
     messages.conversations, messages.members, messages.membership_periods, messages.messages,
     messages.message_edits, messages.message_reactions, messages.threads, messages.cursor_moves,
@@ -71,8 +71,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     projection.deciders, projection.ledger, projection.parked
 TO echolog_projector;
 
--- The audit only grows.
-GRANT SELECT, INSERT ON audit.auth_events, audit.record_changes TO echolog_projector;
+-- What happened stays.
+GRANT SELECT, INSERT ON
+    audit.auth_events, audit.record_changes, auth.login_history, auth.security_events
+TO echolog_projector;
 GRANT EXECUTE ON FUNCTION audit.ensure_month(date) TO echolog_projector;
 
 GRANT SELECT, UPDATE ON projection.checkpoints, projection.folds TO echolog_projector;

@@ -26,7 +26,10 @@ fn allowed(table: &str) -> &'static str {
         projection.tables().iter().any(|name| table == format!("{}.{name}", projection.schema()))
     };
     match table {
-        "audit.record_changes" | "audit.auth_events" => "SELECT INSERT",
+        "audit.record_changes"
+        | "audit.auth_events"
+        | "auth.login_history"
+        | "auth.security_events" => "SELECT INSERT",
         "projection.checkpoints" | "projection.folds" => "SELECT UPDATE",
         "projection.log" | "projection.skipped" | "_sqlx_migrations" => "SELECT",
         "projection.parked" => "SELECT INSERT UPDATE DELETE",
