@@ -7,7 +7,7 @@ use echolog::clock;
 use echolog::roles::Roles;
 use echolog_commands::{ErrorCode, Outcome, Status};
 use echolog_events::{Body, Event, SessionEvent, Uuid};
-use echolog_tests::{Tenant, eventually, run};
+use echolog_tests::{Tenant, eventually, http_get, run};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -281,6 +281,59 @@ fn a_session_is_known_to_the_next_handler() {
         try_log_in(&t, "ada", "a wrong password").await?;
         let outcome = try_log_in(&t, "ada", PASSWORD).await?;
         assert_eq!(code(&outcome), Some(ErrorCode::Unauthenticated), "five have failed");
+        Ok(())
+    });
+}
+
+/// Everything that rests anywhere: messages of the streams, rows of the tables, metrics.
+async fn all_that_rests(t: &Tenant) -> anyhow::Result<String> {
+    let mut all = http_get(&t.metrics_url()).await?;
+    let jetstream = t.jetstream().await?;
+    let names = t.config.names()?;
+    for stream in [names.command_stream(), names.event_stream()] {
+        let stream = jetstream.get_stream(stream).await?;
+        let state = &stream.cached_info().state;
+        for sequence in state.first_sequence..=state.last_sequence {
+            if let Ok(message) = stream.get_raw_message(sequence).await {
+                all.push_str(&format!("{} {:?} ", message.subject, message.headers));
+                all.push_str(&String::from_utf8_lossy(&message.payload));
+            }
+        }
+    }
+    let tables = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+        WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+    for table in t.rows(tables).await? {
+        let rows = t.rows(&format!("SELECT x::text FROM {} AS x", table[0])).await?;
+        all.extend(rows.into_iter().flatten());
+    }
+    Ok(all)
+}
+
+#[test]
+fn no_secret_rests_anywhere() {
+    run(async {
+        let t = Tenant::start().await?;
+        let ada = register(&t, "ada").await?;
+        let wrong = "a marked wrong password";
+        try_log_in(&t, "ada", wrong).await?;
+        try_log_in(&t, "a marked password typed as a name", wrong).await?;
+        let first = log_in(&t, "ada").await?;
+        let second = refresh(&t, ada.id, &first["refresh_token"]).await?.data.unwrap_or_default();
+        refresh(&t, ada.id, &json!("er_a_marked_token")).await?;
+        // As after an answer that got lost.
+        let body = json!({ "refresh_token": first["refresh_token"] });
+        let again = Request::new("anon-test", "auth.refresh_session", ada.id, body);
+        t.client.send(&again.projected()).await?;
+        t.accept(ada.id, "auth.revoke_all_sessions", ada.id, json!({})).await?;
+        let all = all_that_rests(&t).await?;
+        assert!(all.contains("login_failed") && all.contains("$argon2id$"), "it looks there");
+        let tokens = [&first, &second]
+            .into_iter()
+            .flat_map(|data| [&data["session_token"], &data["refresh_token"]])
+            .map(|token| token.as_str().unwrap_or_default().to_owned());
+        for secret in tokens.chain([PASSWORD.to_owned(), "marked".to_owned()]) {
+            assert!(secret.len() > 5 && !all.contains(&secret), "{secret} rests somewhere");
+        }
         Ok(())
     });
 }
