@@ -1,5 +1,6 @@
 //! The values that command bodies are made of. Reading one is checking it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use echolog_events::{JsonMap, Time, Uuid};
@@ -366,6 +367,34 @@ impl<'de> Deserialize<'de> for Metadata {
         let map = JsonMap::deserialize(deserializer)?;
         for (name, value) in &map {
             no_nul(name).and_then(|()| plain(value, 8)).map_err(D::Error::custom)?;
+        }
+        Ok(Self(map))
+    }
+}
+
+/// What a client says about its device: at most 20 texts by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct DeviceMetadata(BTreeMap<String, Text<0, 255>>);
+
+impl DeviceMetadata {
+    /// The same as a JSON object.
+    #[must_use]
+    pub fn to_map(&self) -> JsonMap {
+        let value = |text: &Text<0, 255>| Value::from(text.as_str());
+        self.0.iter().map(|(name, text)| (name.clone(), value(text))).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for DeviceMetadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = BTreeMap::<String, Text<0, 255>>::deserialize(deserializer)?;
+        if map.len() > 20 {
+            let message = format!("{TOO_LARGE}There are {} texts; at most 20 fit.", map.len());
+            return Err(D::Error::custom(message));
+        }
+        for name in map.keys() {
+            no_nul(name).and_then(|()| length(name, 1, 64)).map_err(D::Error::custom)?;
         }
         Ok(Self(map))
     }

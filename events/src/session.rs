@@ -199,6 +199,8 @@ pub struct SessionRefreshed {
     pub refresh_hash: TokenHash,
     /// How often the session was refreshed with this.
     pub generation: u32,
+    /// When.
+    pub refreshed_at: Time,
     /// When it ends if it is not refreshed before.
     pub expires_at: Time,
     /// What its owner calls the device now; `None`: unchanged.

@@ -101,6 +101,7 @@ fn samples() -> Vec<Event> {
             refresh_id: id(7),
             refresh_hash: TokenHash::new("dd"),
             generation: 1,
+            refreshed_at: later,
             expires_at: later,
             device_name: text("Ada's"),
             device_metadata: Some(device),

@@ -310,7 +310,7 @@ impl EventLog {
         found(stream.get_last_raw_message_by_subject(&subject).await)
     }
 
-    /// The first event of a stream.
+    /// The first event of a stream that is no earlier than this sequence.
     ///
     /// # Errors
     /// What the broker says.
@@ -318,6 +318,7 @@ impl EventLog {
         &self,
         partition: Partition,
         key: &StreamKey,
+        from: u64,
     ) -> Result<Option<Recorded>, BusError> {
         let subject = self.subject(partition, key);
         let stream = self
@@ -326,7 +327,7 @@ impl EventLog {
             .get_stream_no_info(self.names.event_stream())
             .await
             .map_err(BusError::request)?;
-        found(stream.get_first_raw_message_by_subject(&subject, 1).await)
+        found(stream.get_first_raw_message_by_subject(&subject, from).await)
     }
 
     /// The event with this sequence; `None` if there is none.

@@ -19,7 +19,8 @@ pub(super) struct Args {
     /// Commands that one actor may send at once.
     #[arg(long, env = "ECHOLOG_RATE_BURST", default_value_t = RateLimit::default().burst)]
     rate_burst: f64,
-    /// Memory that hashing one password takes, in KiB.
+    /// Memory that hashing one password takes, in KiB. Keep it: who knows how long it takes can tell
+    /// accounts from before a change from names that nobody has.
     #[arg(long, env = "ECHOLOG_ARGON2_MEMORY_KIB", default_value_t = HashingLimits::default().memory_kib)]
     argon2_memory_kib: u32,
     /// How often that memory is gone through.

@@ -6,7 +6,7 @@ use echolog_commands::state::Owner;
 use echolog_events::{AttemptRecorded, OwnershipTaken, PositionRecorded};
 use echolog_events::{
     Body, CommandPosition, Event, EventSubject, Meta, PARTITIONS, Partition, Recorded, Stream,
-    StreamKey, SystemEvent,
+    StreamKey, SystemEvent, Time,
 };
 use echolog_nats::{
     Append, AppendError, Delivery, EventLog, Feed, FeedEvent, Incoming, NewRecord, Order, Page,
@@ -74,6 +74,8 @@ pub(super) struct Engine {
     pub(super) rejected: Rejected,
     /// PostgreSQL did not answer in time: it is not asked again before this.
     pub(super) rests_until: Instant,
+    /// The latest time at which something was decided.
+    latest: Time,
     positions: watch::Receiver<Option<Positions>>,
     handlers: watch::Receiver<usize>,
     feeds: JoinSet<()>,
@@ -147,6 +149,7 @@ impl Engine {
             positions: positions::watch(handler.store.clone(), &mut tasks),
             rejected: Rejected::default(),
             rests_until: Instant::now(),
+            latest: Time::default(),
             states: States::default(),
             ownership: Ownership::new(orders),
             limiter: Limiter::new(handler.limits.rate),
@@ -368,6 +371,13 @@ impl Engine {
             Ok(head) => self.catch_up(head).await.is_ok(),
             Err(_) => false,
         }
+    }
+
+    /// What time it is by the broker's clock, which is one for all handlers; it never goes back.
+    pub(super) fn now(&mut self) -> Time {
+        let now = self.tail.window.broker_time().unwrap_or_else(clock::now);
+        self.latest = self.latest.max(now);
+        self.latest
     }
 
     /// Whether other handlers decide about other partitions.

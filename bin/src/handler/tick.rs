@@ -82,7 +82,7 @@ impl<'e> Tick<'e> {
     /// Handles what has come in, in order.
     pub(super) async fn run(engine: &'e mut Engine, admissions: Vec<Admission>) {
         let mut tick = Self {
-            time: clock::now(),
+            time: engine.now(),
             ledger: HashMap::new(),
             unasked: HashSet::new(),
             refreshed: false,
@@ -291,19 +291,19 @@ impl<'e> Tick<'e> {
         if let Some(index) = group.keys.get(&admitted.key) {
             return match &group.entries[*index].0.admitted {
                 first if first.digest == admitted.digest => Verdict::SameAs(*index),
-                _ => Verdict::Refused(id_was_used()),
+                _ => Verdict::Refused(id_was_used(&admitted.command)),
             };
+        }
+        if let Some(rejection) = self.engine.rejected.get(admitted.key, admitted.digest) {
+            return Verdict::Refused(rejection.clone());
         }
         let known = self.engine.tail.window.get(admitted.key);
         if let Some(done) = known.or_else(|| self.ledger.get(&admitted.key)) {
             if done.digest != admitted.digest {
-                return Verdict::Refused(id_was_used());
+                return Verdict::Refused(id_was_used(&admitted.command));
             }
             let refused = done.events.first().and_then(|first| auth::refused_with(first));
             return refused.map_or_else(|| Verdict::Known(done.clone()), Verdict::Refused);
-        }
-        if let Some(rejection) = self.engine.rejected.get(admitted.key, admitted.digest) {
-            return Verdict::Refused(rejection.clone());
         }
         match self.judge_on_all_news(admitted, group).await {
             Ok(events) => {
@@ -348,10 +348,11 @@ impl<'e> Tick<'e> {
             return Err(Rejection::rate_limited("You send commands faster than is allowed."));
         }
         self.load_for(admitted).await?;
-        self.check_version(admitted, group).await?;
         let context = context(admitted, self.time, &self.engine.handler.settings);
         let world = &self.engine.states.world;
         let events = caught(admitted.command_id, || admitted.command.decide(&context, world))??;
+        // Only whoever may do this is told the version.
+        self.check_version(admitted, group).await?;
         let again = matches!(admitted.source, Source::Queue { again: true, .. });
         if again && !events.is_empty() {
             return Err(Rejection::conflict(
@@ -562,7 +563,12 @@ impl<'e> Tick<'e> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(group.entries.len());
         for (entry, verdict) in &group.entries {
             let outcome = match verdict {
-                Verdict::SameAs(index) => outcomes[*index].clone(),
+                Verdict::SameAs(index) => {
+                    // What the first one was told may name tokens that this one has not.
+                    let same = group.entries[*index].0.admitted.findings == entry.admitted.findings;
+                    let outcome = outcomes[*index].clone();
+                    Outcome { data: outcome.data.clone().filter(|_| same), ..outcome }
+                }
                 Verdict::Known(_)
                 | Verdict::Refused(_)
                 | Verdict::RefusedWith { .. }
@@ -573,7 +579,7 @@ impl<'e> Tick<'e> {
             outcomes.push(outcome);
         }
         for (entry, verdict) in &group.entries {
-            if let Verdict::Refused(no) = verdict
+            if let Verdict::Refused(no) | Verdict::RefusedWith { rejection: no, .. } = verdict
                 && no.code.status() == Status::Rejected
             {
                 let Admitted { key, digest, .. } = entry.admitted;
@@ -738,8 +744,12 @@ fn own_stream(command: &Command, target: Uuid) -> StreamKey {
     StreamKey::of(command.stream(), target)
 }
 
-fn id_was_used() -> Rejection {
-    Rejection::conflict("This command id was used for something else.")
+fn id_was_used(command: &Command) -> Rejection {
+    match command {
+        // Otherwise it would tell that two names are of one account.
+        Command::LogIn(_) => auth::credentials_are_not_right(),
+        _ => Rejection::conflict("This command id was used for something else."),
+    }
 }
 
 /// Puts a decision's events into the group and lets the states follow them. Returns where they

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::findings::{Check, Login};
 use super::{credentials_are_not_right, ends};
 use crate::doc::{Doc, optional, required};
-use crate::fields::{Email, Metadata, Password, PhoneNumber, Text, Username, made};
+use crate::fields::{DeviceMetadata, Email, Password, PhoneNumber, Text, Username, made};
 use crate::state::Sessions;
 use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
 
@@ -43,7 +43,7 @@ pub struct LogIn {
     /// What tells it from others.
     pub device_fingerprint: Option<Text<1, 512>>,
     /// More about it.
-    pub device_metadata: Option<Metadata>,
+    pub device_metadata: Option<DeviceMetadata>,
     /// Where push messages for it go.
     pub fcm_token: Option<Text<1, 4096>>,
 }
@@ -161,7 +161,7 @@ impl LogIn {
             device_type: self.device_type,
             platform: self.platform.unwrap_or_default(),
             device_fingerprint: self.device_fingerprint.as_ref().and_then(|it| text(it.as_str())),
-            device_metadata: self.device_metadata.clone().unwrap_or_default().as_map().clone(),
+            device_metadata: self.device_metadata.clone().unwrap_or_default().to_map(),
             fcm_token: self.fcm_token.as_ref().and_then(|it| text(it.as_str())),
             origin: context.findings.origin.clone(),
             expires_at: context.time + context.settings.session_lifetime,
@@ -173,8 +173,8 @@ impl LogIn {
     }
 }
 
-/// Whether a new session can have this id.
-fn check_id(context: &Context<'_>, sessions: &Sessions, id: Uuid) -> Result<(), Rejection> {
+/// Whether the id of a new session was made just now.
+fn check_age(context: &Context<'_>, id: Uuid) -> Result<(), Rejection> {
     let young =
         made(id).is_some_and(|made| made + OLD > context.time && made < context.time + AHEAD);
     if !young {
@@ -183,10 +183,15 @@ fn check_id(context: &Context<'_>, sessions: &Sessions, id: Uuid) -> Result<(), 
             "The id of a new session is a UUIDv7 that was made within the last five minutes.",
         ));
     }
+    Ok(())
+}
+
+/// Whether there was no session with this id.
+fn check_new(context: &Context<'_>, sessions: &Sessions, id: Uuid) -> Result<(), Rejection> {
     if sessions.open.contains_key(&id) || sessions.ended.contains(&id) {
         return Err(Rejection::conflict("There was a session with this id already."));
     }
-    if sessions.is_worn() {
+    if sessions.is_worn(context.time) {
         return Err(Rejection::rate_limited("Too many sessions were begun and ended just now."));
     }
     Ok(())
@@ -238,7 +243,7 @@ impl Decide for LogIn {
             optional("device_type", "`mobile`, `tablet`, `desktop` or `web`"),
             optional("platform", "`ios`, `android` or `web` (default)"),
             optional("device_fingerprint", "text, 1 to 512 characters"),
-            optional("device_metadata", "map"),
+            optional("device_metadata", "map of at most 20 texts of at most 255 characters"),
             optional("fcm_token", "text, 1 to 4096 characters: where push messages go"),
         ],
         events: &[
@@ -270,13 +275,15 @@ impl Decide for LogIn {
             return Err(Rejection::invalid("password", "A password is needed."));
         };
         let sessions = world.sessions(context.target);
-        check_id(context, sessions, login.session_id)?;
+        check_age(context, login.session_id)?;
         if let Some(reason) = self.failure(context, world, sessions, login) {
             return Err(self.fail(context, sessions, login, reason));
         }
         if world.user(context.target).is_none() {
             return Err(credentials_are_not_right());
         }
+        // Whoever has got here may know about the account.
+        check_new(context, sessions, login.session_id)?;
         let user_id = context.target;
         let mut events: Vec<SessionEvent> = making_room(sessions, context, &self.device(login))
             .into_iter()

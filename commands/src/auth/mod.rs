@@ -55,10 +55,12 @@ fn authority(context: &Context<'_>, world: &World) -> Result<Authority, Rejectio
     if matches!(context.actor, Actor::Service(_)) {
         return Ok(Authority::Service);
     }
-    let user = access::active_user(context, world)?;
     let id = context.user()?;
-    match user.role {
-        _ if id == context.target => Ok(Authority::Own),
+    // Whoever has a session can end it, whatever else the account may do.
+    if id == context.target && world.user(id).is_some() {
+        return Ok(Authority::Own);
+    }
+    match access::active_user(context, world)?.role {
         UserRole::Admin => Ok(Authority::Admin(id)),
         UserRole::User | UserRole::Creator | UserRole::Moderator => {
             Err(Rejection::forbidden("This is another user's."))
@@ -72,7 +74,8 @@ fn ends(user_id: Uuid, session_id: Uuid, reason: RevokedReason, by: Option<Uuid>
 }
 
 /// The one answer to whoever does not prove who they are.
-fn credentials_are_not_right() -> Rejection {
+#[must_use]
+pub fn credentials_are_not_right() -> Rejection {
     Rejection::unauthenticated("The credentials are not right.")
 }
 

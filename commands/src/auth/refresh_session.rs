@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::ends;
 use super::findings::Refresh;
 use crate::doc::{Doc, optional};
-use crate::fields::{Metadata, Text, Token};
+use crate::fields::{DeviceMetadata, Text, Token};
 use crate::state::Session;
 use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
 
-/// How long the refresh token before the last one is good once more, for a client that did not get
-/// the answer.
-const GRACE: TimeDelta = TimeDelta::seconds(10);
+/// How long the refresh token before the last one is still good, for a client that did not get the
+/// answer: longer than it takes to ask again of a partition that has lost its owner.
+const GRACE: TimeDelta = TimeDelta::minutes(1);
 
 /// Exchanges a session's tokens for new ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct RefreshSession {
     /// What its owner calls the device.
     pub device_name: Option<Text<1, 255>>,
     /// More about the device.
-    pub device_metadata: Option<Metadata>,
+    pub device_metadata: Option<DeviceMetadata>,
     /// Where push messages for it go.
     pub fcm_token: Option<Text<1, 4096>>,
 }
@@ -58,12 +58,12 @@ pub(super) fn not_right() -> Rejection {
 impl Decide for RefreshSession {
     const STREAM: Stream = Stream::Session;
     const DOC: Doc = Doc {
-        summary: "Exchanges the tokens of a session for new ones; the outcome is as of `log_in`. A refresh token is good once, and for ten seconds once more if the answer got lost. One that is shown later ends the session: somebody else has it too.",
+        summary: "Exchanges the tokens of a session for new ones; the outcome is as of `log_in`. A refresh token is good once, and for a minute after that in case the answer got lost. One that is shown later ends the session: somebody else has it too.",
         target: "your own user id",
         fields: &[
             optional("refresh_token", "text; **a secret**; needed"),
             optional("device_name", "text, 1 to 255 characters; left out: unchanged"),
-            optional("device_metadata", "map; left out: unchanged"),
+            optional("device_metadata", "map, as of `log_in`; left out: unchanged"),
             optional("fcm_token", "text, 1 to 4096 characters; left out: unchanged"),
         ],
         events: &["session_refreshed", "refresh_token_reused", "session_revoked"],
@@ -117,9 +117,10 @@ impl Decide for RefreshSession {
             refresh_id: refresh.tokens.refresh_id,
             refresh_hash: refresh.tokens.refresh_hash.clone(),
             generation: refresh.tokens.generation,
+            refreshed_at: context.time,
             expires_at: context.time + context.settings.session_lifetime,
             device_name: self.device_name.as_ref().map(|it| text(it.as_str())),
-            device_metadata: self.device_metadata.as_ref().map(|it| it.as_map().clone()),
+            device_metadata: self.device_metadata.as_ref().map(DeviceMetadata::to_map),
             fcm_token: self.fcm_token.as_ref().map(|it| text(it.as_str())),
             origin: context.findings.origin.clone(),
         };
@@ -188,14 +189,14 @@ mod tests {
     #[test]
     fn a_lost_answer_is_asked_for_again_at_once() {
         let story = refreshed(logged_in(story(), 1), 0);
-        let story = at(story, 9).findings(found(0));
+        let story = at(story, 59).findings(found(0));
         story.when_actor(&anyone(), id(1), RefreshSession::default()).accepted();
     }
 
     #[test]
     fn a_token_that_was_exchanged_ends_the_session() {
         let story = refreshed(logged_in(story(), 1), 0);
-        assert_eq!(refused(at(story, 11), 0), ["refresh_token_reused", "session_revoked"]);
+        assert_eq!(refused(at(story, 61), 0), ["refresh_token_reused", "session_revoked"]);
         let story = refreshed(refreshed(logged_in(self::story(), 1), 0), 1);
         assert_eq!(refused(story, 0), ["refresh_token_reused", "session_revoked"]);
     }

@@ -75,10 +75,11 @@ impl Sessions {
         self.open.get(&id).filter(|session| session.expires_at > now)
     }
 
-    /// Whether no more sessions can be remembered to have ended.
+    /// Whether so many sessions have ended lately that no more can be remembered.
     #[must_use]
-    pub fn is_worn(&self) -> bool {
-        self.ended.len() >= ENDED
+    pub fn is_worn(&self, now: Time) -> bool {
+        let late = |id: &&Uuid| made(**id).is_some_and(|made| made + Self::MEMORY > now);
+        self.ended.iter().filter(late).count() >= ENDED
     }
 
     pub(super) fn evolve(&mut self, event: &Event) {
@@ -103,7 +104,7 @@ impl Sessions {
                     // Exchanged once more because the answer got lost, the same one stays the last.
                     if e.generation > session.generation {
                         session.previous_hash = Some(last);
-                        session.exchanged_at = made(e.refresh_id);
+                        session.exchanged_at = Some(e.refreshed_at);
                     }
                     session.generation = e.generation;
                     session.expires_at = e.expires_at;
@@ -147,6 +148,18 @@ mod tests {
             by_user_id: None,
         };
         sessions.evolve(&Event::Sessions(SessionEvent::SessionRevoked(event)));
+    }
+
+    #[test]
+    fn nobody_is_kept_from_logging_in_for_ever() {
+        let mut sessions = Sessions::default();
+        for number in 0..ENDED {
+            let random = [u8::try_from(number % 256).expect("a byte"); 10];
+            let id = uuid::Builder::from_unix_timestamp_millis(number as u64, &random);
+            ends(&mut sessions, id.into_uuid());
+        }
+        let at = |minutes: i64| Time::from_timestamp(minutes * 60, 0).expect("a time");
+        assert!(sessions.is_worn(at(9)) && !sessions.is_worn(at(11)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Story {
                 let body = match roll.choice % 3 {
                     0 => json!({}),
                     1 => json!({ "device_name": "mine", "fcm_token": "elsewhere" }),
-                    _ => json!({ "device_metadata": { "os_version": roll.message } }),
+                    _ => json!({ "device_metadata": { "os_version": roll.message.to_string() } }),
                 };
                 (anyone, user, body, self.found_refresh(user, roll))
             }
@@ -136,7 +136,7 @@ fn login(roll: Roll) -> Value {
         }
         2 => json!({
             "identifier": "ada", "device_id": device, "device_name": "Ada's", "fcm_token": "here",
-            "device_fingerprint": "f", "device_metadata": { "os": "a", "app_version": [1, null] },
+            "device_fingerprint": "f", "device_metadata": { "os": "a", "app_version": "1.0" },
         }),
         _ => json!({ "identifier": "ada@example.org", "device_id": device }),
     }

@@ -4,8 +4,8 @@ use echolog_commands::auth::{Check, Findings, LogIn, Login, Refresh, RefreshSess
 use echolog_commands::state::Claim;
 use echolog_commands::{ClaimId, Rejection, State, fields};
 use echolog_events::{
-    AuthEvent, Body, ClaimKind, Event, IdentifierType, PasswordHash, Stream, StreamKey, Uuid,
-    partition_of,
+    AuthEvent, Body, ClaimKind, Event, IdentifierType, PasswordHash, Recorded, Stream, StreamKey,
+    Uuid, partition_of,
 };
 use echolog_nats::{BusError, CommandSubject, EventLog};
 use uuid::Builder;
@@ -46,7 +46,7 @@ impl Front {
         let log = self.handler.log();
         let user = owner(&log, &claim).await.map_err(unreadable)?;
         let account = user.unwrap_or_else(|| stand_in(&claim));
-        let stored = password_of(&log, account).await.map_err(unreadable)?;
+        let stored = password_of(&log, account).await?;
         let has_password = stored.is_some();
         let stored = stored.map(|hash| hash.expose().to_owned());
         let right = self.passwords.check(password.expose().to_owned(), stored).await?;
@@ -104,32 +104,54 @@ impl Front {
 /// Whose name it is, by the log itself.
 async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError> {
     let last = log.last(partition_of(&claim.0), &claim.stream_key()).await?;
-    let Some(last) = last else { return Ok(None) };
     let mut state = State::Claim(Claim::default());
-    if let Body::Known(event) = &last.body {
-        state.evolve(event, last.seq);
+    if let Some(Recorded { body: Body::Known(event), seq, .. }) = &last {
+        state.evolve(event, *seq);
     }
+    let torn = is_torn(log, last.as_ref()).await?;
     let State::Claim(Claim { owner, .. }) = state else { return Ok(None) };
-    Ok(if log.is_torn(last.seq).await? { None } else { owner })
+    Ok(owner.filter(|_| !torn))
 }
 
-/// The hash of an account's password, by the log itself.
-async fn password_of(log: &EventLog, account: Uuid) -> Result<Option<PasswordHash>, BusError> {
+/// The hash of an account's password, by the log itself. What this build cannot read may say that it
+/// is another by now.
+async fn password_of(log: &EventLog, account: Uuid) -> Result<Option<PasswordHash>, Rejection> {
     let key = StreamKey::of(Stream::User, account);
-    let first = log.first(partition_of(&key.id), &key).await?;
-    Ok(first.and_then(|first| match first.body {
-        Body::Known(Event::Auth(AuthEvent::UserRegistered(e))) => e.password_hash,
-        _ => None,
-    }))
+    let partition = partition_of(&key.id);
+    let mut from = 1;
+    let first = loop {
+        let first = log.first(partition, &key, from).await.map_err(unreadable)?;
+        let torn = is_torn(log, first.as_ref()).await.map_err(unreadable)?;
+        match first {
+            Some(first) if torn => from = first.seq + 1,
+            first => break first,
+        }
+    };
+    let changed = log.last(partition, &StreamKey::of(Stream::Password, account)).await;
+    let newer = Rejection::unavailable("A newer build has to tell whether this is right.");
+    match (first.map(|first| first.body), changed.map_err(unreadable)?) {
+        (Some(Body::Unreadable(_)), _) | (_, Some(_)) => Err(newer),
+        (Some(Body::Known(Event::Auth(AuthEvent::UserRegistered(e)))), None) => Ok(e.password_hash),
+        (Some(Body::Known(_)) | None, None) => Ok(None),
+    }
 }
+
+/// Whether an event is of a group of which the log has only the beginning. Without an event, another
+/// one is asked about: what it takes must not tell whether there is one.
+async fn is_torn(log: &EventLog, event: Option<&Recorded>) -> Result<bool, BusError> {
+    let torn = log.is_torn(event.map_or(1, |event| event.seq)).await?;
+    Ok(torn && event.is_some())
+}
+
+/// How many accounts there are that count attempts under names that nobody has. Names share them,
+/// so that nobody can make more and more; that such an account is locked, nobody sees.
+const STAND_INS: u16 = 4096;
 
 /// The account that counts attempts under a name that nobody has.
 fn stand_in(claim: &ClaimId) -> Uuid {
+    let number = u16::from_str_radix(&claim.0[..4], 16).unwrap_or_default() % STAND_INS;
     let mut bytes = [0; 16];
-    for (byte, digits) in bytes.iter_mut().zip(claim.0.as_bytes().chunks_exact(2)) {
-        let digits = std::str::from_utf8(digits).unwrap_or_default();
-        *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
-    }
+    bytes[14..].copy_from_slice(&number.to_be_bytes());
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 

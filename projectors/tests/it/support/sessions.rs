@@ -78,6 +78,7 @@ pub(crate) fn refreshed(user_id: Uuid, session_id: Uuid, generation: u32) -> Ses
         refresh_id: refresh_id(user_id, session_id, generation),
         refresh_hash: hash("r", user_id, session_id, generation),
         generation,
+        refreshed_at: day(i64::from(generation)),
         expires_at: day(30 + i64::from(generation)),
         device_name: None,
         device_metadata: None,
