@@ -39,7 +39,6 @@ AS $$
         '2026-01-01'::timestamptz + n * interval '1 second', '2026-01-01'::timestamptz
     FROM (SELECT nextval('bench.messages') - 1 AS n FROM generate_series(1, count)) AS s
 $$;
-DROP INDEX messages.idx_messages_search;
 SELECT bench.send(:messages, :conversations);
 VACUUM (ANALYZE) messages.messages;
 CHECKPOINT;

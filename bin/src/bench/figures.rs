@@ -153,11 +153,11 @@ pub struct Reads {
     pub inbox: Read,
     /// A word in one's own conversations.
     pub search: Read,
-    /// The same without the index for searching.
-    pub search_bare: Read,
+    /// The same with an index on words.
+    pub search_indexed: Read,
     /// Making that index.
     pub index_seconds: f64,
-    /// Processor time of a message that is written, without the index for searching.
+    /// Processor time of a message that is written, without that index.
     pub write_us: f64,
     /// The same with it.
     pub write_indexed_us: f64,

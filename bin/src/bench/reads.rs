@@ -82,7 +82,7 @@ pub(super) async fn measure(
     tools.sql("echolog", POPULATION, &sizes).await?;
     let site = Site { tools: &tools, directory: &directory, conversations };
     let bare = site.write().await?;
-    let search_bare = site.ask("search-bare", SEARCH).await?;
+    let search = site.ask("search", SEARCH).await?;
     let begun = Instant::now();
     tools.sql("echolog", INDEX, &[]).await?;
     let index_seconds = begun.elapsed().as_secs_f64();
@@ -91,8 +91,8 @@ pub(super) async fn measure(
         messages,
         history: site.ask("history", HISTORY).await?,
         inbox: site.ask("inbox", [INBOX, INBOX]).await?,
-        search: site.ask("search", SEARCH).await?,
-        search_bare,
+        search,
+        search_indexed: site.ask("search-indexed", SEARCH).await?,
         index_seconds,
         write_us: bare,
         write_indexed_us: indexed,

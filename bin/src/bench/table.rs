@@ -29,11 +29,11 @@ impl fmt::Display for Figures {
             row(f, "1 node, synced", one_synced)?;
             row(f, "3 nodes, not synced", three)?;
         }
-        if let Some(Reads { history, inbox, search, search_bare, .. }) = &self.reads {
+        if let Some(Reads { history, inbox, search, search_indexed, .. }) = &self.reads {
             read(f, "50 messages", history)?;
             read(f, "20 conversations", inbox)?;
             read(f, "a search", search)?;
-            read(f, "without its index", search_bare)?;
+            read(f, "with an index on words", search_indexed)?;
         }
         let mut line = |name: &str, value: Option<String>| match value {
             Some(value) => writeln!(f, "{name:<24}{value}"),
@@ -72,9 +72,7 @@ impl fmt::Display for Figures {
             self.reads.map(|it| {
                 let (bare, indexed) = (it.write_us, it.write_indexed_us);
                 let made = it.index_seconds;
-                format!(
-                    "{bare:.1} µs; {indexed:.1} with the index for searching, made in {made:.0} s"
-                )
+                format!("{bare:.1} µs; {indexed:.1} with an index on words, made in {made:.0} s")
             }),
         )?;
         line(

@@ -43,6 +43,7 @@ fn log() -> Log {
     log.edit(id(GROUP), id(1003), id(BOB), "a fox after all");
     log.send(id(OTHER), id(1004), id(BOB), "a fox elsewhere");
     log.send(id(GROUP), id(1005), id(CAROL), "the fox and I");
+    log.send(id(GROUP), id(1006), id(ADA), "L'Été à Saint-Étienne: 100%_sûr, a\\b, ÜBER");
     log.leave(id(GROUP), id(CAROL));
     log
 }
@@ -69,6 +70,23 @@ async fn members_find_what_is_said_in_their_conversations() {
     assert_eq!(bob("'fox', NULL, -1".to_owned()).await, [0; 0]);
     let before = "'fox', before => (SELECT created_at FROM messages.messages WHERE seq = 4)";
     assert_eq!(bob(before.to_owned()).await, [1000]);
+    // What is passed over without a look is what has not the letters.
+    for words in [
+        "l Été",
+        "Saint-Étienne",
+        "Étienne",
+        "\"Été à\"",
+        "100%",
+        "sûr -fox",
+        "a\\b",
+        "100%_sûr",
+        "nowhere or sûr",
+        "\"no where\" or sûr",
+        "Été -(fox)",
+    ] {
+        assert_eq!(bob(format!("'{words}'")).await, [1006], "{words}");
+    }
+    assert_eq!(bob("'quick or elsewhere'".to_owned()).await, [1004, 1001, 1000]);
     for nothing in ["''", "'kind'", "'back'", "NULL", "' & | ! '"] {
         assert_eq!(bob(nothing.to_owned()).await, [0; 0], "{nothing}");
     }
