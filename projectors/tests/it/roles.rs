@@ -93,6 +93,8 @@ async fn workers_change_neither_structure_nor_what_was_recorded() {
         "TRUNCATE audit.record_changes",
         "UPDATE audit.auth_events SET identifier = 'nobody'",
         "DELETE FROM audit.auth_events",
+        "DELETE FROM auth.login_history",
+        "UPDATE auth.security_events SET severity = 'low'",
         &format!("DELETE FROM {partition}"),
         &format!("DROP TABLE {partition}"),
         &format!("ALTER TABLE audit.record_changes DETACH PARTITION {partition}"),
