@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod bench;
+pub mod callout;
 pub mod cli;
 pub mod client;
 pub mod clock;

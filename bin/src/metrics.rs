@@ -13,6 +13,8 @@ pub struct Metrics {
     pub handler: HandlerMetrics,
     /// Of the projector.
     pub projector: ProjectorMetrics,
+    /// Of the auth callout.
+    pub callout: CalloutMetrics,
     /// Of the connections.
     pub process: ProcessMetrics,
 }
@@ -59,6 +61,17 @@ pub struct ProjectorMetrics {
     pub replay_progress: GaugeVec,
 }
 
+/// Metrics of the auth callout.
+#[derive(Clone, Debug)]
+pub struct CalloutMetrics {
+    /// Clients that wanted to connect, by what became of them.
+    pub connects: IntCounterVec,
+    /// One answer.
+    pub connect_seconds: Histogram,
+    /// Connections that this process has let in.
+    pub connections: Gauge,
+}
+
 /// Metrics of every process.
 #[derive(Clone, Debug)]
 pub struct ProcessMetrics {
@@ -83,6 +96,8 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("echolog".to_owned()), None)?;
         let declare = Declare(&registry);
+        let callout = CalloutMetrics::new(&declare)?;
+        let process = ProcessMetrics::new(&declare)?;
         let handler = HandlerMetrics {
             commands: declare.counters(
                 "commands_total",
@@ -155,21 +170,12 @@ impl Metrics {
                 &["projection"],
             )?,
         };
-        let process = ProcessMetrics {
-            nats_reconnects: declare
-                .counter("nats_reconnects_total", "Connections to NATS that were made again.")?,
-            db_pool_connections: declare.gauges(
-                "db_pool_connections",
-                "Connections to PostgreSQL by state.",
-                &["state"],
-            )?,
-        };
-        Ok(Self { registry, handler, projector, process })
+        Ok(Self { registry, handler, projector, callout, process })
     }
 
     /// Makes every metric with labels appear once, so that it can be listed.
     pub fn touch(&self) {
-        let Self { handler, projector, process, .. } = self;
+        let Self { handler, projector, callout, process, .. } = self;
         let _ = handler.commands.with_label_values(&["", "", "", ""]);
         let _ = handler.events_appended.with_label_values(&[""]);
         let _ = projector.lag_events.with_label_values(&["", ""]);
@@ -184,7 +190,40 @@ impl Metrics {
         let _ = projector.events.with_label_values(&[""]);
         let _ = projector.flush_seconds.with_label_values(&[""]);
         let _ = projector.batch_events.with_label_values(&[""]);
+        let _ = callout.connects.with_label_values(&[""]);
         let _ = process.db_pool_connections.with_label_values(&[""]);
+    }
+}
+
+impl CalloutMetrics {
+    fn new(declare: &Declare<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            connects: declare.counters(
+                "connects_total",
+                "End users that wanted to connect to NATS, by what became of them.",
+                &["result"],
+            )?,
+            connect_seconds: declare
+                .histogram("connect_seconds", "Time that the auth callout takes for an answer.")?,
+            connections: declare.gauge(
+                "connections",
+                "End users that this process has let in and that are there.",
+            )?,
+        })
+    }
+}
+
+impl ProcessMetrics {
+    fn new(declare: &Declare<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            nats_reconnects: declare
+                .counter("nats_reconnects_total", "Connections to NATS that were made again.")?,
+            db_pool_connections: declare.gauges(
+                "db_pool_connections",
+                "Connections to PostgreSQL by state.",
+                &["state"],
+            )?,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use echolog_projectors::store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::callout::{self, Callout};
 use crate::clock;
 use crate::config::{Config, Durability};
 use crate::connect::Connected;
@@ -31,21 +32,25 @@ const REPLICAS: usize = 3;
 pub struct Roles {
     handler: bool,
     projector: bool,
+    callout: bool,
 }
 
 impl Roles {
-    /// All of them.
-    pub const ALL: Self = Self { handler: true, projector: true };
+    /// All of them; the auth callout where it is configured.
+    pub const ALL: Self = Self { handler: true, projector: true, callout: true };
     /// The command handler.
-    pub const HANDLER: Self = Self { handler: true, projector: false };
+    pub const HANDLER: Self = Self { handler: true, projector: false, callout: false };
     /// The projector.
-    pub const PROJECTOR: Self = Self { handler: false, projector: true };
+    pub const PROJECTOR: Self = Self { handler: false, projector: true, callout: false };
+    /// The auth callout.
+    pub const CALLOUT: Self = Self { handler: false, projector: false, callout: true };
 
     fn name(self) -> &'static str {
         match self {
-            Self { handler: true, projector: true } => "serve",
-            Self { handler: true, projector: false } => "handler",
-            Self { handler: false, .. } => "projector",
+            Self { handler: true, projector: true, .. } => "serve",
+            Self { handler: true, projector: false, .. } => "handler",
+            Self { projector: true, .. } => "projector",
+            Self { .. } => "callout",
         }
     }
 }
@@ -66,17 +71,47 @@ impl Running {
     ///
     /// # Errors
     /// What they cannot start without.
-    pub async fn start(config: &Config, roles: Roles, limits: Limits) -> anyhow::Result<Self> {
+    pub async fn start(
+        config: &Config,
+        roles: Roles,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(config, roles, limits, &callout::Options::default()).await
+    }
+
+    /// The same, with the auth callout.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(
+        config: &Config,
+        roles: Roles,
+        limits: Limits,
+        options: &callout::Options,
+    ) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
-        let Connected { bus, names, log, database } = Connected::open(config, roles.name()).await?;
-        if roles.handler {
-            check_durability(config.durability, &bus, &log).await?;
+        let tenant = match roles {
+            Roles { handler: false, projector: false, .. } => None,
+            Roles { .. } => Some(Connected::open(config, roles.name()).await?),
+        };
+        if let (true, Some(Connected { bus, log, .. })) = (roles.handler, &tenant) {
+            check_durability(config.durability, bus, log).await?;
         }
-        let metrics_addr = serve_metrics(config, &metrics, &bus, &database).await?;
+        let callout = match roles.callout && (options.is_configured() || tenant.is_none()) {
+            true => Some(Callout::connect(config, options, metrics.callout.clone()).await?),
+            false => None,
+        };
+        let buses = tenant.iter().map(|tenant| tenant.bus.clone());
+        let buses = buses.chain(callout.iter().flat_map(Callout::buses)).collect();
+        let database = tenant.as_ref().map(|tenant| tenant.database.clone());
+        let metrics_addr = serve_metrics(config, &metrics, buses, database).await?;
 
         let (stop, stopped) = watch::channel(false);
         let mut workers = JoinSet::new();
-        if roles.projector {
+        if let Some(callout) = callout {
+            workers.spawn(callout.start(stopped.clone()).await?);
+        }
+        if let (true, Some(Connected { bus, names, database, .. })) = (roles.projector, &tenant) {
             let projector = Projector {
                 bus: bus.clone(),
                 names: names.clone(),
@@ -86,7 +121,7 @@ impl Running {
             let stopped = stopped.clone();
             workers.spawn(async move { projector.run(stopped).await });
         }
-        if roles.handler {
+        if let (true, Some(Connected { bus, names, database, .. })) = (roles.handler, tenant) {
             let handler = Handler {
                 bus,
                 names,
@@ -168,17 +203,21 @@ async fn check_durability(wanted: Durability, bus: &Bus, log: &EventLog) -> anyh
 async fn serve_metrics(
     config: &Config,
     metrics: &Metrics,
-    bus: &Bus,
-    database: &Database,
+    buses: Vec<Bus>,
+    database: Option<Database>,
 ) -> anyhow::Result<SocketAddr> {
-    let (bus, database, process) = (bus.clone(), database.clone(), metrics.process.clone());
+    let process = metrics.process.clone();
     let before_scrape = move || {
-        process.nats_reconnects.inc_by(bus.reconnects() - process.nats_reconnects.get());
-        let (size, idle) = database.pool_size();
-        let gauge = &process.db_pool_connections;
-        gauge.with_label_values(&["idle"]).set(idle as f64);
-        gauge.with_label_values(&["used"]).set(f64::from(size) - idle as f64);
-        if bus.is_connected() { Ok(()) } else { Err("no connection to NATS".to_owned()) }
+        let reconnects: u64 = buses.iter().map(Bus::reconnects).sum();
+        process.nats_reconnects.inc_by(reconnects - process.nats_reconnects.get());
+        if let Some(database) = &database {
+            let (size, idle) = database.pool_size();
+            let gauge = &process.db_pool_connections;
+            gauge.with_label_values(&["idle"]).set(idle as f64);
+            gauge.with_label_values(&["used"]).set(f64::from(size) - idle as f64);
+        }
+        let connected = buses.iter().all(Bus::is_connected);
+        if connected { Ok(()) } else { Err("no connection to NATS".to_owned()) }
     };
     http::serve(config.metrics_addr, metrics.registry.clone(), Arc::new(before_scrape))
         .await

@@ -2,6 +2,7 @@
 
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
+use serde::Deserialize;
 
 use crate::{Bus, BusError};
 
@@ -30,6 +31,35 @@ impl IncomingHeaders {
             .map(async_nats::HeaderValue::as_str)
     }
 }
+
+/// Who asks, as the broker says it of a request that comes from another account. Forgeable by whoever
+/// is in our own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Requester {
+    /// The account that it comes from.
+    #[serde(rename = "acc")]
+    pub account: String,
+    /// The IP address.
+    pub host: String,
+    /// For end users, the actor.
+    pub user: String,
+    /// What the connection stands for.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+impl Requester {
+    /// Reads what the broker says; nothing where it says nothing of the kind.
+    ///
+    /// The name of the header counts with its case, unlike any other: the broker takes away what a
+    /// client says under this name, but not under `nats-request-info`.
+    #[must_use]
+    pub fn of(headers: &IncomingHeaders) -> Option<Self> {
+        serde_json::from_str(headers.0.get(REQUEST_INFO)?.as_str()).ok()
+    }
+}
+
+const REQUEST_INFO: &str = "Nats-Request-Info";
 
 /// A request that came in.
 #[derive(Debug)]

@@ -103,6 +103,23 @@ impl Names {
         }
     }
 
+    /// Where an actor may publish who speaks for nobody else.
+    #[must_use]
+    pub fn publishable(&self, actor: &str) -> Vec<String> {
+        ["cmd", "req", "qry"].map(|kind| format!("{kind}.{}.{actor}.>", self.tenant)).into()
+    }
+
+    /// What such an actor may hear: what is addressed to it, and answers to its requests.
+    #[must_use]
+    pub fn audible(&self, actor: &str) -> Vec<String> {
+        let tenant = &self.tenant;
+        vec![
+            format!("out.{tenant}.{actor}.>"),
+            format!("live.{tenant}.{actor}.>"),
+            format!("_INBOX_{actor}.>"),
+        ]
+    }
+
     /// The subject of a command that only wakes a partition's owner.
     #[must_use]
     pub fn wake(&self, partition: Partition) -> String {

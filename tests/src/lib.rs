@@ -1,5 +1,6 @@
 //! Real servers for tests: one nats-server and one PostgreSQL per test process, a tenant per test.
 
+pub mod broker;
 pub mod cluster;
 pub mod decoders;
 
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use echolog::callout;
 use echolog::client::{Client, Request};
 use echolog::clock;
 use echolog::config::{Config, Durability};
@@ -119,13 +121,21 @@ impl Tenant {
     /// # Errors
     /// Whatever is missing.
     pub async fn without_workers() -> anyhow::Result<Self> {
+        Self::on(Servers::get().await?.nats.url()).await
+    }
+
+    /// The same, on a nats-server of its own.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn on(nats_url: String) -> anyhow::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let servers = Servers::get().await?;
         let tenant = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let config = Config {
             database_url: Some(servers.postgres.url(&format!("echolog_{tenant}"))),
             tenant,
-            nats_url: servers.nats.url(),
+            nats_url,
             nats_creds: None,
             database_max_connections: 12,
             database_connection_timeout: 20,
@@ -149,9 +159,22 @@ impl Tenant {
     /// # Errors
     /// What they cannot start without.
     pub async fn add(&mut self, roles: Roles) -> anyhow::Result<()> {
+        self.add_with(roles, &callout::Options::default()).await
+    }
+
+    /// The same, with an auth callout.
+    ///
+    /// # Errors
+    /// What they cannot start without.
+    pub async fn add_with(
+        &mut self,
+        roles: Roles,
+        callout: &callout::Options,
+    ) -> anyhow::Result<()> {
         let unlimited =
             Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
-        self.workers.push(Running::start(&self.workers_config(), roles, unlimited).await?);
+        let config = self.workers_config();
+        self.workers.push(Running::start_with(&config, roles, unlimited, callout).await?);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::too_many_lines, reason = "a story is as long as it is")]
 
 mod backup;
+mod callout;
 mod cli;
 mod clients;
 mod commands;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod accounts;
 mod backup;
 mod bar;
 mod bench;
@@ -46,6 +47,8 @@ enum Command {
     Handler(serve::Args),
     /// Run the projector alone.
     Projector(serve::Args),
+    /// Run the auth callout alone: it says who may connect to NATS.
+    Callout(serve::Args),
     /// Create the tenant's streams and bring its database up to date.
     Migrate(migrate::Args),
     /// Build a projection anew from the log and swap it in while readers go on.
@@ -58,6 +61,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a tenant from a backup, on servers that have none of this name.
     Restore(backup::RestoreArgs),
+    /// Make the accounts of a nats-server, for end users to connect to it.
+    Accounts(accounts::Args),
     /// Send a command and wait for its outcome.
     Send(send::Args),
     /// Print events as JSON lines.
@@ -83,10 +88,13 @@ impl Command {
     /// Workers tell what they do; whatever has a terminal of its own speaks up only if need be.
     fn default_log(&self) -> &'static str {
         match self {
-            Self::Serve(_) | Self::Handler(_) | Self::Projector(_) => "info,async_nats=warn",
+            Self::Serve(_) | Self::Handler(_) | Self::Projector(_) | Self::Callout(_) => {
+                "info,async_nats=warn"
+            }
             Self::Bench(_) => "warn,echolog::bench=info,async_nats=error",
             Self::Dev(_)
             | Self::Migrate(_)
+            | Self::Accounts(_)
             | Self::Replay(_)
             | Self::Verify(_)
             | Self::Parked(_)
@@ -148,6 +156,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(config, args, Roles::ALL).await,
         Command::Handler(args) => serve::run(config, args, Roles::HANDLER).await,
         Command::Projector(args) => serve::run(config, args, Roles::PROJECTOR).await,
+        Command::Callout(args) => serve::run(config, args, Roles::CALLOUT).await,
+        Command::Accounts(args) => accounts::run(&args),
         Command::Migrate(args) => migrate::run(config, args).await,
         Command::Replay(args) => replay::run(config, args).await,
         Command::Verify(args) => verify::run(config, args).await,

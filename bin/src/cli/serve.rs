@@ -1,10 +1,11 @@
-//! `echolog serve`, `echolog handler` and `echolog projector`.
+//! `echolog serve`, `echolog handler`, `echolog projector` and `echolog callout`.
 
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::callout;
 use crate::config::Config;
 use crate::handler::{HashingLimits, Limits, RateLimit};
 use crate::roles::{Roles, Running};
@@ -32,6 +33,8 @@ pub(super) struct Args {
     /// Passwords that wait for that at most; more are told to come back later.
     #[arg(long, env = "ECHOLOG_HASHING_QUEUE", default_value_t = HashingLimits::default().queue)]
     hashing_queue: usize,
+    #[command(flatten)]
+    callout: callout::Options,
 }
 
 impl Args {
@@ -49,7 +52,7 @@ impl Args {
 }
 
 pub(super) async fn run(config: Config, args: Args, roles: Roles) -> anyhow::Result<ExitCode> {
-    let running = Running::start(&config, roles, args.limits()).await?;
+    let running = Running::start_with(&config, roles, args.limits(), &args.callout).await?;
     tracing::info!(tenant = %config.tenant, metrics = %running.metrics_addr, "ready");
     running.until(stop_signal()?).await?;
     Ok(ExitCode::SUCCESS)

@@ -2,16 +2,18 @@
 
 mod tour;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use argon2::password_hash::rand_core::{OsRng, RngCore as _};
 use echolog_nats::ProvisionOptions;
 use tokio::sync::watch;
 
+use crate::callout;
+use crate::callout::accounts::{CORE, CORE_USER, Secrets, random};
 use crate::config::Config;
 use crate::connect::Connected;
 use crate::handler::Limits;
@@ -42,13 +44,17 @@ impl Dev {
         fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
         let data = data.canonicalize()?;
         let keys = Keys::load(&data.join("keys"))?;
+        let secrets = keys.secrets();
 
         let (nats_dir, pg_dir) = (data.join("nats"), data.join("postgres"));
         let nats = Nats::start(
             &binaries,
             &nats_dir,
             NatsOptions {
-                auth: NatsAuth::User(Credential::new("echolog", keys.get("nats"))),
+                auth: NatsAuth::Configured(Credential::new(CORE_USER, secrets.core.as_str())),
+                websocket: true,
+                heir: Some(CORE.to_owned()),
+                config: secrets.configuration()?,
                 ..NatsOptions::default()
             },
         );
@@ -67,7 +73,8 @@ impl Dev {
         };
         let database = config.database_or_create().await?;
         Connected::set_up(&config, database, &ProvisionOptions::default()).await?;
-        let running = start_workers(&config, limits).await?;
+        let callout = secrets.callout(&format!("127.0.0.1:{}", nats.port()));
+        let running = start_workers(&config, limits, &callout).await?;
         let dev = Self { config, running, binaries, nats, postgres, data };
         dev.write_env()?;
         Ok(dev)
@@ -78,13 +85,21 @@ impl Dev {
     pub fn welcome(&self) -> String {
         let env = self.data.join("env");
         format!(
-            "Echolog is up.\n  NATS        127.0.0.1:{}\n  PostgreSQL  127.0.0.1:{}\n  metrics     {}\n  \
+            "Echolog is up.\n  NATS        127.0.0.1:{}\n  PostgreSQL  127.0.0.1:{}\n  WebSocket   {}\n  \
+             metrics     {}\n  \
              In another shell:  set -a; . {}; set +a",
             self.nats.port(),
             self.postgres.port(),
+            self.websocket_url(),
             self.metrics_url(),
             env.display(),
         )
+    }
+
+    /// Where browsers connect.
+    #[must_use]
+    pub fn websocket_url(&self) -> String {
+        self.nats.websocket_url().unwrap_or_default()
     }
 
     /// Where the metrics are.
@@ -142,38 +157,70 @@ impl Dev {
         let url = |text: &Option<String>| text.clone().unwrap_or_default();
         let database = url(&self.config.database_url).replace("{tenant}", &self.config.tenant);
         let env = format!(
-            "NATS_URL={}\nDATABASE_URL={database}\nECHOLOG_METRICS_URL={}\nECHOLOG_MASTER_KEY={}\n",
+            "NATS_URL={}\nDATABASE_URL={database}\nECHOLOG_METRICS_URL={}\nECHOLOG_MASTER_KEY={}\n\
+             NATS_WS_URL={}\n",
             self.config.nats_url,
             self.metrics_url(),
             url(&self.config.master_key),
+            self.websocket_url(),
         );
         write_private(&self.data.join("env"), &env)
     }
 }
 
 /// The default address of the metrics may be taken; here any other will do.
-async fn start_workers(config: &Config, limits: Limits) -> anyhow::Result<Running> {
+async fn start_workers(
+    config: &Config,
+    limits: Limits,
+    callout: &callout::Options,
+) -> anyhow::Result<Running> {
     let free = std::net::TcpListener::bind(config.metrics_addr).is_ok();
     let mut config = config.clone();
     if !free {
         config.metrics_addr.set_port(0);
     }
-    Running::start(&config, Roles::ALL, limits).await
+    Running::start_with(&config, Roles::ALL, limits, callout).await
 }
 
 /// The secrets of a development server, made at its first start.
-struct Keys(std::collections::BTreeMap<String, String>);
+struct Keys(BTreeMap<String, String>);
 
 impl Keys {
+    /// Those of the file; what an earlier version did not know is added.
     fn load(path: &Path) -> anyhow::Result<Self> {
-        if let Ok(text) = fs::read_to_string(path) {
-            let pairs = text.lines().filter_map(|line| line.split_once('='));
-            return Ok(Self(pairs.map(|(name, key)| (name.to_owned(), key.to_owned())).collect()));
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        let mut keys: BTreeMap<String, String> =
+            pairs.map(|(name, key)| (name.to_owned(), key.to_owned())).collect();
+        let known = keys.len();
+        let new = Secrets::new()?;
+        for (name, key) in [
+            ("master", random()),
+            ("postgres", random()),
+            ("nats", new.core),
+            ("callout", new.callout),
+            ("system", new.system),
+            ("issuer", new.issuer),
+            ("xkey", new.xkey),
+        ] {
+            keys.entry(name.to_owned()).or_insert(key);
         }
-        let keys = ["master", "nats", "postgres"].map(|name| (name.to_owned(), random()));
-        let text: String = keys.iter().map(|(name, key)| format!("{name}={key}\n")).collect();
-        write_private(path, &text)?;
-        Ok(Self(keys.into_iter().collect()))
+        if keys.len() > known {
+            let lines = keys.iter().map(|(name, key)| format!("{name}={key}\n"));
+            write_private(path, &lines.collect::<String>())?;
+        }
+        Ok(Self(keys))
+    }
+
+    /// Those that NATS and the processes share.
+    fn secrets(&self) -> Secrets {
+        Secrets {
+            core: self.get("nats"),
+            callout: self.get("callout"),
+            system: self.get("system"),
+            issuer: self.get("issuer"),
+            xkey: self.get("xkey"),
+        }
     }
 
     fn get(&self, name: &str) -> String {
@@ -181,21 +228,20 @@ impl Keys {
     }
 }
 
-fn random() -> String {
-    let mut bytes = [0_u8; 32];
-    OsRng.fill_bytes(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
+/// Writes a file that only its owner may read. What was there before goes only once it is written:
+/// there may be keys in it that nobody can make again.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let failed = || format!("{} cannot be written", path.display());
+    let new = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)
+        .open(&new)
         .with_context(failed)?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(failed)?;
-    file.write_all(text.as_bytes()).with_context(failed)
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.sync_all().with_context(failed)?;
+    fs::rename(new, path).with_context(failed)
 }

@@ -1,14 +1,14 @@
-//! How fast an actor may send commands.
+//! How fast an actor may send commands, and an address open connections.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// A token bucket per actor: `per_second` on average, `burst` at once.
+/// A token bucket per actor or address: `per_second` on average, `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateLimit {
-    /// Commands per second; 0 for no limit.
+    /// How many per second; 0 for no limit.
     pub per_second: f64,
-    /// Commands at once.
+    /// How many at once.
     pub burst: f64,
 }
 
@@ -18,9 +18,9 @@ impl Default for RateLimit {
     }
 }
 
-/// The buckets of the actors seen lately.
+/// The buckets of those seen lately.
 #[derive(Debug)]
-pub(super) struct Limiter {
+pub(crate) struct Limiter {
     limit: RateLimit,
     buckets: HashMap<String, (f64, Instant)>,
 }
@@ -29,12 +29,12 @@ pub(super) struct Limiter {
 const BUCKETS: usize = 100_000;
 
 impl Limiter {
-    pub(super) fn new(limit: RateLimit) -> Self {
+    pub(crate) fn new(limit: RateLimit) -> Self {
         Self { limit, buckets: HashMap::new() }
     }
 
-    /// Whether an actor may send one more command now.
-    pub(super) fn allows(&mut self, actor: &str, now: Instant) -> bool {
+    /// Whether one more of this key is allowed now.
+    pub(crate) fn allows(&mut self, key: &str, now: Instant) -> bool {
         let RateLimit { per_second, burst } = self.limit;
         if per_second <= 0.0 {
             return true;
@@ -45,13 +45,13 @@ impl Limiter {
         if self.buckets.len() >= BUCKETS {
             self.buckets.retain(|_, bucket| filled(*bucket) < burst);
         }
-        let tokens = self.buckets.get(actor).map_or(burst, |bucket| filled(*bucket));
+        let tokens = self.buckets.get(key).map_or(burst, |bucket| filled(*bucket));
         let allowed = tokens >= 1.0;
         let left = if allowed { tokens - 1.0 } else { tokens };
-        match self.buckets.get_mut(actor) {
+        match self.buckets.get_mut(key) {
             Some(bucket) => *bucket = (left, now),
             None => {
-                self.buckets.insert(actor.to_owned(), (left, now));
+                self.buckets.insert(key.to_owned(), (left, now));
             }
         }
         allowed

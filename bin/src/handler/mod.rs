@@ -32,6 +32,7 @@ use crate::metrics::HandlerMetrics;
 #[doc(hidden)]
 pub use admit::admit;
 pub use front::HashingLimits;
+pub(crate) use limits::Limiter;
 pub use limits::RateLimit;
 
 /// How long requests that are under way may take once the handler is told to stop.

@@ -20,8 +20,11 @@ const WHAT: &str = "nats-server";
 const CONFIG: &str = "nats.conf";
 const PORT: &str = "port";
 const MONITORING_PORT: &str = "monitoring-port";
+const WEBSOCKET_PORT: &str = "websocket-port";
 const STOP_SIGNAL: Signal = Signal::SIGTERM;
 const STORE: &str = "store";
+/// Where nats-server stores what belongs to no account.
+const NO_ACCOUNT: &str = "$G";
 /// What the log says, in one line, when the disk is full.
 const DISK_FULL: [&str; 2] = ["critical write error", "no space left"];
 /// So much is enough to start on: more than what can be half written.
@@ -42,6 +45,8 @@ pub struct NatsOptions {
     pub port: Option<u16>,
     /// Whether to serve monitoring by HTTP, on 127.0.0.1 and a free port.
     pub monitoring: bool,
+    /// Whether to listen for WebSockets, on 127.0.0.1 and a free port.
+    pub websocket: bool,
     /// Whether an acknowledged message is on the disk. Without it a crash of the machine may lose
     /// the last two minutes; only benchmarks that compare want that.
     pub sync: bool,
@@ -50,6 +55,8 @@ pub struct NatsOptions {
     pub max_store: Option<u64>,
     /// Who may connect.
     pub auth: NatsAuth,
+    /// The account that takes over what was stored while there were no accounts.
+    pub heir: Option<String>,
     /// More configuration, in nats-server's own syntax.
     pub config: String,
 }
@@ -57,7 +64,16 @@ pub struct NatsOptions {
 impl Default for NatsOptions {
     fn default() -> Self {
         let (auth, config) = (NatsAuth::Open, String::new());
-        Self { port: None, monitoring: false, sync: true, max_store: None, auth, config }
+        Self {
+            port: None,
+            monitoring: false,
+            websocket: false,
+            sync: true,
+            max_store: None,
+            auth,
+            heir: None,
+            config,
+        }
     }
 }
 
@@ -77,10 +93,17 @@ pub enum NatsAuth {
 #[derive(Debug)]
 pub struct Nats {
     server: Supervised,
-    port: u16,
-    monitoring_port: Option<u16>,
+    ports: Ports,
     options: NatsOptions,
     place: Place,
+}
+
+/// Where a nats-server listens.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    clients: u16,
+    monitoring: Option<u16>,
+    websocket: Option<u16>,
 }
 
 impl Nats {
@@ -93,24 +116,28 @@ impl Nats {
     ) -> Result<Self, SuperviseError> {
         let place = Place::take(directory)?;
         end_leftovers(WHAT, place.directory(), STOP_SIGNAL).await?;
-        let (server, port, monitoring_port) = match launch(binaries, &place, &options).await {
+        if let Some(heir) = &options.heir {
+            hand_down(&place.join(STORE).join("jetstream"), heir)?;
+        }
+        let (server, ports) = match launch(binaries, &place, &options).await {
             Err(error) if error.is_port_taken() && options.port.is_none() => {
                 place.forget_port(PORT);
                 place.forget_port(MONITORING_PORT);
+                place.forget_port(WEBSOCKET_PORT);
                 launch(binaries, &place, &options).await?
             }
             other => other?,
         };
-        Ok(Self { server, port, monitoring_port, options, place })
+        Ok(Self { server, ports, options, place })
     }
 
     /// What a client connects to, with the credential if there is one.
     #[must_use]
     pub fn url(&self) -> String {
         match &self.options.auth {
-            NatsAuth::Open => local_url("nats", self.port).into(),
+            NatsAuth::Open => local_url("nats", self.port()).into(),
             NatsAuth::User(credential) | NatsAuth::Configured(credential) => {
-                credential.url("nats", self.port, "")
+                credential.url("nats", self.port(), "")
             }
         }
     }
@@ -118,13 +145,19 @@ impl Nats {
     /// The port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.clients
+    }
+
+    /// What a browser connects to, if that was asked for.
+    #[must_use]
+    pub fn websocket_url(&self) -> Option<String> {
+        self.ports.websocket.map(|port| local_url("ws", port).into())
     }
 
     /// Where monitoring is served, if it was asked for.
     #[must_use]
     pub fn monitoring_url(&self) -> Option<String> {
-        self.monitoring_port.map(|port| local_url("http", port).into())
+        self.ports.monitoring.map(|port| local_url("http", port).into())
     }
 
     /// The process id; 0 once it has ended.
@@ -136,7 +169,7 @@ impl Nats {
     /// Lets JetStream store more than before, or as much as there is room for, while it runs.
     pub fn set_max_store(&self, max_store: Option<u64>) -> Result<(), SuperviseError> {
         let options = NatsOptions { max_store, ..self.options.clone() };
-        let text = configuration(&self.place, &options, self.port, self.monitoring_port);
+        let text = configuration(&self.place, &options, self.ports);
         write_secret(&self.place.join(CONFIG), &text)?;
         self.server.signal(Signal::SIGHUP);
         Ok(())
@@ -168,11 +201,11 @@ impl Nats {
 
     /// Stops it and starts it again where it was; clients connect anew by themselves.
     pub async fn restart(self, binaries: &Binaries) -> Result<Self, SuperviseError> {
-        let Self { server, port, options, place, .. } = self;
+        let Self { server, ports, options, place } = self;
         server.stop().await?;
-        let options = NatsOptions { port: Some(port), ..options };
-        let (server, port, monitoring_port) = launch(binaries, &place, &options).await?;
-        Ok(Self { server, port, monitoring_port, options, place })
+        let options = NatsOptions { port: Some(ports.clients), ..options };
+        let (server, ports) = launch(binaries, &place, &options).await?;
+        Ok(Self { server, ports, options, place })
     }
 
     /// Stops it; one that does not stop within 20 seconds is killed.
@@ -212,12 +245,15 @@ async fn launch(
     binaries: &Binaries,
     place: &Place,
     options: &NatsOptions,
-) -> Result<(Supervised, u16, Option<u16>), SuperviseError> {
-    let port = place.port(PORT, options.port)?;
-    let monitoring_port =
-        options.monitoring.then(|| place.port(MONITORING_PORT, None)).transpose()?;
+) -> Result<(Supervised, Ports), SuperviseError> {
+    let other = |wanted: bool, name| wanted.then(|| place.port(name, None)).transpose();
+    let ports = Ports {
+        clients: place.port(PORT, options.port)?,
+        monitoring: other(options.monitoring, MONITORING_PORT)?,
+        websocket: other(options.websocket, WEBSOCKET_PORT)?,
+    };
     let config = place.join(CONFIG);
-    write_secret(&config, &configuration(place, options, port, monitoring_port))?;
+    write_secret(&config, &configuration(place, options, ports))?;
 
     let mut command = Command::new(&binaries.nats_server);
     // The working directory is how a later run knows this process again.
@@ -227,20 +263,26 @@ async fn launch(
     }
     let mut server = Supervised::spawn(WHAT, command, STOP_SIGNAL, place.join("nats.log")).await?;
     let name = server_name(place);
-    server.until_ready(async || greets(port, &name).await.then_some(())).await?;
-    Ok((server, port, monitoring_port))
+    server.until_ready(async || greets(ports.clients, &name).await.then_some(())).await?;
+    Ok((server, ports))
 }
 
-fn configuration(
-    place: &Place,
-    options: &NatsOptions,
-    port: u16,
-    monitoring_port: Option<u16>,
-) -> String {
+/// Moves what was stored while there were no accounts to the account that has it from now on.
+fn hand_down(store: &Path, heir: &str) -> Result<(), SuperviseError> {
+    let (before, after) = (store.join(NO_ACCOUNT), store.join(heir));
+    if !before.exists() || after.exists() {
+        return Ok(());
+    }
+    let doing = || format!("move {} to {}", before.display(), after.display());
+    std::fs::rename(&before, &after).map_err(SuperviseError::io(doing()))
+}
+
+fn configuration(place: &Place, options: &NatsOptions, ports: Ports) -> String {
     let store = quoted(&place.join(STORE).to_string_lossy());
     let sync = if options.sync { "always" } else { "2m" };
     let max_store = options.max_store.unwrap_or(NO_LIMIT);
     let name = server_name(place);
+    let port = ports.clients;
     let mut text = format!(
         "# Written anew at every start.\n\
          server_name: \"{name}\"\n\
@@ -249,8 +291,11 @@ fn configuration(
          jetstream {{ store_dir: {store}, sync_interval: {sync}, max_file_store: {max_store} }}\n"
     );
     // Writing to a String cannot fail.
-    if let Some(port) = monitoring_port {
+    if let Some(port) = ports.monitoring {
         let _ = writeln!(text, "http: \"127.0.0.1:{port}\"");
+    }
+    if let Some(port) = ports.websocket {
+        let _ = writeln!(text, "websocket {{ listen: \"127.0.0.1:{port}\", no_tls: true }}");
     }
     if let NatsAuth::User(Credential { user, password }) = &options.auth {
         let (user, password) = (quoted(user), quoted(password));

@@ -1,0 +1,126 @@
+//! Who a client is: the one place that decides it.
+
+use chrono::TimeDelta;
+use echolog_events::Time;
+use echolog_nats::Offered;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// The name under which a client connects that has no account.
+const ANONYMOUS: &str = "anon";
+
+/// The shortest secret that an anonymous client may have.
+const SECRET: usize = 32;
+
+/// How long a connection lasts before it has to show again who it is.
+const LIFETIME: TimeDelta = TimeDelta::hours(1);
+
+/// What a client shows, by its shape.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Credential<'a> {
+    /// The secret that an anonymous client made for itself and keeps.
+    Anonymous(&'a str),
+    /// The token of a session.
+    Session,
+    /// An API key.
+    ApiKey,
+}
+
+impl<'a> Credential<'a> {
+    /// Exactly one kind, or none.
+    fn of(offered: &'a Offered) -> Option<Self> {
+        let Offered { user, pass, auth_token } = offered;
+        match (user.as_str(), pass.as_str(), auth_token.as_str()) {
+            (ANONYMOUS, secret, "") if secret.len() >= SECRET => Some(Self::Anonymous(secret)),
+            ("", "", token) if token.starts_with("es_") => Some(Self::Session),
+            ("", "", token) if token.starts_with("ek_") => Some(Self::ApiKey),
+            _ => None,
+        }
+    }
+}
+
+/// Whom a connection speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The actor of everything that comes from it.
+    pub(super) actor: String,
+    /// What it stands for: what ends, ends the connection.
+    pub(super) tags: Vec<String>,
+    /// When it ends in any case.
+    pub(super) expires: Time,
+}
+
+/// Who shows this; nobody if it is not right.
+pub(super) fn identify(tenant: &str, offered: &Offered, now: Time) -> Option<Identity> {
+    match Credential::of(offered)? {
+        Credential::Anonymous(secret) => Some(Identity {
+            actor: anonymous(tenant, secret)?,
+            tags: vec!["anonymous".to_owned()],
+            expires: now + LIFETIME,
+        }),
+        // Neither is issued yet.
+        Credential::Session | Credential::ApiKey => None,
+    }
+}
+
+/// The actor of an anonymous client. The client computes it as well: it has to know its own subjects
+/// before it can ask anything. Whoever knows the actor does not know the secret.
+#[must_use]
+pub fn anonymous(tenant: &str, secret: &str) -> Option<String> {
+    let mut actor = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
+    actor.update(format!("echolog anonymous {tenant}").as_bytes());
+    let actor = actor.finalize().into_bytes();
+    let hex: String = actor[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("anon-{hex}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn who(user: &str, pass: &str, auth_token: &str) -> Option<Identity> {
+        let [user, pass, auth_token] = [user, pass, auth_token].map(str::to_owned);
+        identify("main", &Offered { user, pass, auth_token }, clock::now())
+    }
+
+    /// What docs/clients.md tells clients to compute.
+    #[test]
+    fn an_anonymous_actor_follows_from_its_secret() {
+        let known = who("anon", SECRET, "").expect("a good secret").actor;
+        assert_eq!(known, "anon-598cadcaa88d6040d3d799fcae81ab21");
+        let other = identify(
+            "other",
+            &Offered { user: "anon".into(), pass: SECRET.into(), auth_token: String::new() },
+            clock::now(),
+        );
+        assert_ne!(other.expect("a good secret").actor, known);
+        assert_ne!(who("anon", &SECRET.replace('0', "1"), "").expect("a good secret").actor, known);
+    }
+
+    #[test]
+    fn whatever_is_not_exactly_one_credential_is_nobody() {
+        let long = "x".repeat(40);
+        for (user, pass, token) in [
+            ("", "", ""),
+            ("anon", "", ""),
+            ("anon", &SECRET[1..], ""),
+            ("anon", SECRET, "es_token"),
+            ("Anon", SECRET, ""),
+            ("anon ", SECRET, ""),
+            ("echolog", SECRET, ""),
+            ("callout", SECRET, ""),
+            ("svc-shop", SECRET, ""),
+            ("0192f3c4-aaaa-7bbb-8ccc-000000000001", SECRET, ""),
+            ("", SECRET, ""),
+            ("", "", SECRET),
+            ("", "", &format!("es_{long}")),
+            ("", "", &format!("ek_{long}")),
+            ("anon", &format!("es_{long}"), &format!("es_{long}")),
+        ] {
+            assert_eq!(who(user, pass, token), None, "{user} {pass} {token}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The auth callout: nats-server asks it who may connect, and as whom.
+//!
+//! Who connects lands in an account of its own, with permissions for the subjects of one actor.
+
+pub mod accounts;
+mod connections;
+mod identity;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use echolog_nats::{
+    Bus, CALLOUT, CalloutError, CalloutKeys, ConnectRequest, ConnectionId, Grant, Incoming, Names,
+    Subscriber, USERS,
+};
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::clock;
+use crate::config::Config;
+use crate::handler::{Limiter, RateLimit, stopped};
+use crate::metrics::CalloutMetrics;
+pub use connections::{Connections, Kick};
+pub use identity::anonymous;
+
+/// How many clients are seen to at once. An answer takes a millisecond of work; those that wait are
+/// sent away by nats-server.
+const CONCURRENCY: usize = 256;
+
+/// How often connections that must have ended are forgotten.
+const TIDY: Duration = Duration::from_secs(60);
+
+/// How the callout reaches nats-server, and what it answers with.
+#[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Auth callout")]
+pub struct Options {
+    /// NATS servers with the callout's own credential: nats://callout:password@host:4222
+    #[arg(long, env = "ECHOLOG_CALLOUT_URL", hide_env_values = true)]
+    pub callout_url: Option<String>,
+    /// NATS servers with the credential of the system account, to end connections.
+    #[arg(long, env = "ECHOLOG_SYSTEM_URL", hide_env_values = true)]
+    pub system_url: Option<String>,
+    /// The seed of the key that nats-server trusts (SA…).
+    #[arg(long, env = "ECHOLOG_CALLOUT_ISSUER", hide_env_values = true)]
+    pub callout_issuer: Option<String>,
+    /// The seed of the key that nats-server seals for (SX…).
+    #[arg(long, env = "ECHOLOG_CALLOUT_XKEY", hide_env_values = true)]
+    pub callout_xkey: Option<String>,
+    /// Connections per second that one IP address may open on average; 0 for no limit.
+    #[arg(long, env = "ECHOLOG_CONNECT_RATE", default_value_t = CONNECTS.per_second)]
+    pub connect_rate: f64,
+    /// Connections that one IP address may open at once.
+    #[arg(long, env = "ECHOLOG_CONNECT_BURST", default_value_t = CONNECTS.burst)]
+    pub connect_burst: f64,
+}
+
+/// An office behind one address may start its day; a guesser gets nowhere.
+const CONNECTS: RateLimit = RateLimit { per_second: 20.0, burst: 200.0 };
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            callout_url: None,
+            system_url: None,
+            callout_issuer: None,
+            callout_xkey: None,
+            connect_rate: CONNECTS.per_second,
+            connect_burst: CONNECTS.burst,
+        }
+    }
+}
+
+/// Without what must not be in a log line.
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("connect_rate", &self.connect_rate)
+            .field("connect_burst", &self.connect_burst)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// Whether there is to be a callout at all.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.callout_url.is_some()
+    }
+
+    fn keys(&self) -> anyhow::Result<CalloutKeys> {
+        let issuer = needed(self.callout_issuer.as_ref(), "ECHOLOG_CALLOUT_ISSUER")?;
+        let xkey = needed(self.callout_xkey.as_ref(), "ECHOLOG_CALLOUT_XKEY")?;
+        Ok(CalloutKeys::from_seeds(issuer, xkey)?)
+    }
+}
+
+fn needed<'a>(setting: Option<&'a String>, name: &str) -> anyhow::Result<&'a str> {
+    let setting = setting.map(String::as_str);
+    setting.with_context(|| format!("{name} is not set: `echolog accounts` makes what it takes"))
+}
+
+/// Answers nats-server.
+#[derive(Debug)]
+pub struct Callout {
+    bus: Bus,
+    names: Names,
+    keys: CalloutKeys,
+    limiter: Mutex<Limiter>,
+    metrics: CalloutMetrics,
+    connections: Connections,
+}
+
+/// Why a client is not let in: the label of a metric, and never told to the client.
+#[derive(Clone, Copy, Debug)]
+enum Refusal {
+    Credential,
+    Rate,
+}
+
+impl Refusal {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Credential => "bad_credential",
+            Self::Rate => "rate_limited",
+        }
+    }
+}
+
+impl Callout {
+    /// Connects.
+    ///
+    /// # Errors
+    /// A setting that is missing or wrong, or a server that refuses us.
+    pub async fn connect(
+        config: &Config,
+        options: &Options,
+        metrics: CalloutMetrics,
+    ) -> anyhow::Result<Self> {
+        let url = needed(options.callout_url.as_ref(), "ECHOLOG_CALLOUT_URL")?;
+        let system_url = needed(options.system_url.as_ref(), "ECHOLOG_SYSTEM_URL")?;
+        let limit = RateLimit { per_second: options.connect_rate, burst: options.connect_burst };
+        let system = bus(config, system_url).await?;
+        Ok(Self {
+            keys: options.keys()?,
+            bus: bus(config, url).await?,
+            names: config.names()?,
+            limiter: Mutex::new(Limiter::new(limit)),
+            metrics,
+            connections: Connections::new(system),
+        })
+    }
+
+    /// Its connections to NATS.
+    #[must_use]
+    pub fn buses(&self) -> [Bus; 2] {
+        [self.bus.clone(), self.connections.system()]
+    }
+
+    /// Whom it has let in.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
+    /// Begins to listen. The future that it returns answers until `stop` turns true, and then those
+    /// who have come.
+    ///
+    /// # Errors
+    /// What it cannot start without; the future's: what it cannot go on without.
+    pub async fn start(
+        self,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send> {
+        // Before anybody is let in, so that every end is heard of.
+        let mut ended = self.connections.system().ended_connections(USERS).await?;
+        let requests = self.bus.subscribe(CALLOUT.to_owned(), Some("callout")).await?;
+        self.bus.flush().await?;
+        let callout = Arc::new(self);
+        Ok(async move {
+            let (connections, gauge) = (callout.connections(), callout.metrics.connections.clone());
+            let watching = async {
+                let mut tidy = interval(TIDY);
+                tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    tokio::select! {
+                        Some(connection) = ended.next() => connections.remove(&connection),
+                        _ = tidy.tick() => connections.forget_expired(clock::now()),
+                    }
+                    gauge.set(connections.count() as f64);
+                }
+            };
+            tokio::select! {
+                () = callout.take_all(requests, stop) => Ok(()),
+                never = watching => never,
+            }
+        })
+    }
+
+    async fn take_all(self: Arc<Self>, mut requests: Subscriber, mut stop: watch::Receiver<bool>) {
+        let mut under_way = JoinSet::new();
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                request = requests.next(), if under_way.len() < CONCURRENCY => match request {
+                    Some(request) => {
+                        let callout = Arc::clone(&self);
+                        under_way.spawn(async move { callout.take(request.into()).await });
+                    }
+                    None => break,
+                },
+                Some(_) = under_way.join_next() => {}
+                () = stopped(&mut stop), if !draining => {
+                    draining = true;
+                    if requests.drain().await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+
+    async fn take(&self, incoming: Incoming) {
+        let Some(reply) = incoming.reply.clone() else { return };
+        let begun = Instant::now();
+        let answer = match self.answer(&incoming) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.count("unreadable");
+                tracing::warn!(%error, "nats-server asks for what we cannot answer");
+                return;
+            }
+        };
+        if let Err(error) = self.bus.publish(reply, answer).await {
+            tracing::warn!(%error, "an answer could not be sent");
+        }
+        self.metrics.connect_seconds.observe(begun.elapsed().as_secs_f64());
+    }
+
+    fn answer(&self, incoming: &Incoming) -> Result<Bytes, CalloutError> {
+        let request = self.keys.open(incoming)?;
+        let now = clock::now();
+        match self.decide(&request, now) {
+            Ok(identity) => {
+                self.count("admitted");
+                let grant = Grant {
+                    names: &self.names,
+                    actor: &identity.actor,
+                    tags: &identity.tags,
+                    expires: identity.expires.timestamp(),
+                };
+                let answer = self.keys.admit(&request, &grant, now.timestamp())?;
+                let ConnectRequest { server, connection, .. } = request;
+                self.connections.insert(ConnectionId { server, number: connection }, identity);
+                self.metrics.connections.set(self.connections.count() as f64);
+                Ok(answer)
+            }
+            Err(refusal) => {
+                self.count(refusal.label());
+                self.keys.refuse(&request, now.timestamp())
+            }
+        }
+    }
+
+    fn decide(
+        &self,
+        request: &ConnectRequest,
+        now: echolog_events::Time,
+    ) -> Result<identity::Identity, Refusal> {
+        let from = limited(&request.address);
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        if !limiter.allows(&from, Instant::now().into_std()) {
+            return Err(Refusal::Rate);
+        }
+        drop(limiter);
+        identity::identify(self.names.tenant(), &request.offered, now).ok_or(Refusal::Credential)
+    }
+
+    fn count(&self, result: &str) {
+        self.metrics.connects.with_label_values(&[result]).inc();
+    }
+}
+
+async fn bus(config: &Config, url: &str) -> anyhow::Result<Bus> {
+    Config { nats_url: url.to_owned(), nats_creds: None, ..config.clone() }.bus("callout").await
+}
+
+/// What is limited together: an address, of IPv6 the network that one customer has.
+fn limited(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+            Some(address) => address.to_string(),
+            None => format!("{:x}/64", address.to_bits() >> 64),
+        },
+        Ok(IpAddr::V4(_)) | Err(_) => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_customer_is_limited_together() {
+        assert_eq!(limited("2001:db8:1:2:3::4"), limited("2001:db8:1:2::9"));
+        assert_ne!(limited("2001:db8:1:2::9"), limited("2001:db8:1:3::9"));
+        assert_eq!(limited("::ffff:192.0.2.1"), limited("192.0.2.1"));
+        assert_ne!(limited("192.0.2.2"), limited("192.0.2.1"));
+    }
+}

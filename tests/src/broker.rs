@@ -1,0 +1,217 @@
+//! A nats-server with accounts and an auth callout, and a client that says what it likes to it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use echolog::callout::Options;
+use echolog::callout::accounts::{CORE_USER, Secrets};
+use echolog::supervise::{Binaries, Credential, Nats, NatsAuth, NatsOptions};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
+
+/// How long anything may take here.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The server. It ends with this.
+#[derive(Debug)]
+pub struct Broker {
+    /// The server.
+    pub nats: Nats,
+    /// Its keys and passwords.
+    pub secrets: Secrets,
+    _directory: tempfile::TempDir,
+}
+
+impl Broker {
+    /// Starts one that stores nothing yet.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn start() -> anyhow::Result<Self> {
+        // The password that the other servers of the tests have.
+        let secrets = Secrets { core: "test".to_owned(), ..Secrets::new()? };
+        let directory = tempfile::Builder::new().prefix("echolog-callout-").tempdir()?;
+        let options = NatsOptions {
+            sync: false,
+            auth: NatsAuth::Configured(Credential::new(CORE_USER, secrets.core.as_str())),
+            config: secrets.configuration()?,
+            ..NatsOptions::default()
+        };
+        let nats = Nats::start(&Binaries::find()?, directory.path(), options).await?;
+        Ok(Self { nats, secrets, _directory: directory })
+    }
+
+    /// How a callout reaches it, with no limit for this machine.
+    #[must_use]
+    pub fn callout(&self) -> Options {
+        let server = format!("127.0.0.1:{}", self.nats.port());
+        Options { connect_rate: 0.0, ..self.secrets.callout(&server) }
+    }
+
+    /// Connects with whatever `CONNECT` is to hold.
+    ///
+    /// # Errors
+    /// The server is not there.
+    pub async fn connect(&self, shown: Value) -> anyhow::Result<Result<Raw, String>> {
+        Raw::connect(self.nats.port(), shown).await
+    }
+
+    /// Connects as an anonymous client that is let in.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn anonymous(&self, secret: &str) -> anyhow::Result<Raw> {
+        self.connect(json!({ "user": "anon", "pass": secret })).await?.map_err(anyhow::Error::msg)
+    }
+}
+
+/// A client of NATS without any manners.
+#[derive(Debug)]
+pub struct Raw {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    subscriptions: usize,
+}
+
+/// What the server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A refusal.
+    Error(String),
+    /// A message.
+    Message {
+        /// Its subject.
+        subject: String,
+        /// Where it is to be answered.
+        reply: Option<String>,
+        /// Headers as they came, and body.
+        content: String,
+    },
+}
+
+impl Raw {
+    /// Connects with whatever `CONNECT` is to hold.
+    ///
+    /// # Errors
+    /// The server is not there.
+    pub async fn connect(port: u16, shown: Value) -> anyhow::Result<Result<Self, String>> {
+        let (reader, writer) = TcpStream::connect(("127.0.0.1", port)).await?.into_split();
+        let mut raw = Self { reader: BufReader::new(reader), writer, subscriptions: 0 };
+        raw.line().await?.context("a greeting")?;
+        let mut connect =
+            json!({ "verbose": false, "headers": true, "no_responders": true, "protocol": 1 });
+        for (name, value) in shown.as_object().context("fields")? {
+            connect[name] = value.clone();
+        }
+        raw.write(format!("CONNECT {connect}\r\n").as_bytes()).await?;
+        let said = raw.sync().await?;
+        let refused = said.into_iter().find_map(|said| match said {
+            Said::Error(error) => Some(error),
+            Said::Message { .. } => None,
+        });
+        Ok(refused.map_or(Ok(raw), Err))
+    }
+
+    /// Publishes; returns what the server has said by the time it has seen that.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn publish(
+        &mut self,
+        subject: &str,
+        reply: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> anyhow::Result<Vec<Said>> {
+        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers = format!("NATS/1.0\r\n{}\r\n", headers.collect::<String>());
+        let (own, all) = (headers.len(), headers.len() + body.len());
+        let message = format!("HPUB {subject} {reply} {own} {all}\r\n{headers}{body}\r\n");
+        self.write(message.as_bytes()).await?;
+        self.sync().await
+    }
+
+    /// Subscribes; returns what the server has said by the time it has seen that.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn subscribe(&mut self, subject: &str) -> anyhow::Result<Vec<Said>> {
+        self.subscriptions += 1;
+        self.write(format!("SUB {subject} {}\r\n", self.subscriptions).as_bytes()).await?;
+        self.sync().await
+    }
+
+    /// What the server has said by the time it answers us.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn sync(&mut self) -> anyhow::Result<Vec<Said>> {
+        // A connection that is being refused cannot be written to; why can still be read.
+        let _ = self.write(b"PING\r\n").await;
+        let mut said = Vec::new();
+        while let Some(line) = timeout(PATIENCE, self.line()).await?? {
+            match line.split_once(' ').map_or(line.as_str(), |(kind, _)| kind) {
+                "PONG" => return Ok(said),
+                "PING" => self.write(b"PONG\r\n").await?,
+                "-ERR" => said.push(Said::Error(line)),
+                "MSG" | "HMSG" => said.push(self.message(&line).await?),
+                _ => {}
+            }
+        }
+        anyhow::ensure!(!said.is_empty(), "the server has ended the connection");
+        Ok(said)
+    }
+
+    /// The next message, if it comes in time.
+    ///
+    /// # Errors
+    /// The server is gone, or silent.
+    pub async fn next(&mut self) -> anyhow::Result<Said> {
+        loop {
+            let line = timeout(PATIENCE, self.line()).await??.context("the connection ended")?;
+            match line.split_once(' ').map_or(line.as_str(), |(kind, _)| kind) {
+                "PING" => self.write(b"PONG\r\n").await?,
+                "-ERR" => return Ok(Said::Error(line)),
+                "MSG" | "HMSG" => return self.message(&line).await,
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until the server ends the connection.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ended(mut self) -> anyhow::Result<()> {
+        timeout(PATIENCE, async { while let Ok(Some(_)) = self.line().await {} })
+            .await
+            .context("the connection goes on")
+    }
+
+    /// `MSG subject sid [reply] size` or `HMSG subject sid [reply] headers size`, and what follows.
+    async fn message(&mut self, line: &str) -> anyhow::Result<Said> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let sizes = if words[0] == "HMSG" { 2 } else { 1 };
+        let size: usize = words.last().context("a size")?.parse()?;
+        let mut content = vec![0; size + 2];
+        self.reader.read_exact(&mut content).await?;
+        Ok(Said::Message {
+            subject: words[1].to_owned(),
+            reply: (words.len() > 3 + sizes).then(|| words[3].to_owned()),
+            content: String::from_utf8_lossy(&content[..size]).into_owned(),
+        })
+    }
+
+    async fn line(&mut self) -> anyhow::Result<Option<String>> {
+        let mut line = String::new();
+        let read = self.reader.read_line(&mut line).await?;
+        Ok((read > 0).then(|| line.trim_end().to_owned()))
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.writer.write_all(bytes).await?)
+    }
+}
