@@ -34,17 +34,15 @@ impl IncomingHeaders {
 
 /// Who asks, as the broker says it of a request that comes from another account. Forgeable by whoever
 /// is in our own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
     /// The account that it comes from.
-    #[serde(rename = "acc")]
     pub account: String,
     /// The IP address.
     pub host: String,
-    /// For end users, the actor.
-    pub user: String,
-    /// What the connection stands for.
-    #[serde(default)]
+    /// Whom an end user's connection speaks for.
+    pub actor: String,
+    /// What it stands for.
     pub tags: Vec<String>,
 }
 
@@ -55,11 +53,27 @@ impl Requester {
     /// client says under this name, but not under `nats-request-info`.
     #[must_use]
     pub fn of(headers: &IncomingHeaders) -> Option<Self> {
-        serde_json::from_str(headers.0.get(REQUEST_INFO)?.as_str()).ok()
+        let Info { acc, host, user } =
+            serde_json::from_str(headers.0.get(REQUEST_INFO)?.as_str()).ok()?;
+        let mut parts = user.split('/').map(str::to_owned);
+        Some(Self { account: acc, host, actor: parts.next()?, tags: parts.collect() })
     }
 }
 
 const REQUEST_INFO: &str = "Nats-Request-Info";
+
+#[derive(Deserialize)]
+struct Info {
+    acc: String,
+    host: String,
+    user: String,
+}
+
+/// The name under which the broker knows an end user. Of what the callout says it passes nothing else
+/// on, the tags of the permission neither.
+pub(crate) fn user_name(actor: &str, tags: &[String]) -> String {
+    tags.iter().fold(actor.to_owned(), |name, tag| format!("{name}/{tag}"))
+}
 
 /// A request that came in.
 #[derive(Debug)]

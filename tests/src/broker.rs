@@ -15,6 +15,9 @@ use tokio::time::timeout;
 /// How long anything may take here.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a connection that has ended says last.
+pub const ENDED: &str = "the connection has ended";
+
 /// The server. It ends with this.
 #[derive(Debug)]
 pub struct Broker {
@@ -106,8 +109,9 @@ impl Raw {
         for (name, value) in shown.as_object().context("fields")? {
             connect[name] = value.clone();
         }
-        raw.write(format!("CONNECT {connect}\r\n").as_bytes()).await?;
-        let said = raw.sync().await?;
+        // In one piece: a server that refuses us does not read what comes later.
+        raw.write(format!("CONNECT {connect}\r\nPING\r\n").as_bytes()).await?;
+        let said = raw.until_pong().await?;
         let refused = said.into_iter().find_map(|said| match said {
             Said::Error(error) => Some(error),
             Said::Message { .. } => None,
@@ -149,8 +153,11 @@ impl Raw {
     /// # Errors
     /// It does not answer.
     pub async fn sync(&mut self) -> anyhow::Result<Vec<Said>> {
-        // A connection that is being refused cannot be written to; why can still be read.
-        let _ = self.write(b"PING\r\n").await;
+        self.write(b"PING\r\n").await?;
+        self.until_pong().await
+    }
+
+    async fn until_pong(&mut self) -> anyhow::Result<Vec<Said>> {
         let mut said = Vec::new();
         while let Some(line) = timeout(PATIENCE, self.line()).await?? {
             match line.split_once(' ').map_or(line.as_str(), |(kind, _)| kind) {
@@ -161,7 +168,7 @@ impl Raw {
                 _ => {}
             }
         }
-        anyhow::ensure!(!said.is_empty(), "the server has ended the connection");
+        said.push(Said::Error(ENDED.to_owned()));
         Ok(said)
     }
 
@@ -207,8 +214,12 @@ impl Raw {
 
     async fn line(&mut self) -> anyhow::Result<Option<String>> {
         let mut line = String::new();
-        let read = self.reader.read_line(&mut line).await?;
-        Ok((read > 0).then(|| line.trim_end().to_owned()))
+        match self.reader.read_line(&mut line).await {
+            Ok(read) => Ok((read > 0).then(|| line.trim_end().to_owned())),
+            // It ended before it had read everything from us.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {

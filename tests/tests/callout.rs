@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use data_encoding::BASE64;
 use echolog::callout::{Callout, Kick, anonymous};
 use echolog::client::{Client, Request};
 use echolog::clock;
@@ -108,12 +109,21 @@ fn an_anonymous_client_registers_a_user_and_is_the_same_after_a_reconnect() {
 
 /// Everything that is in a stream: sequence, subject, headers and body of each message.
 async fn contents(t: &Tenant, stream: &str) -> anyhow::Result<Vec<String>> {
-    let stream = t.jetstream().await?.get_stream(stream).await?;
+    let jetstream = t.jetstream().await?;
+    let stream = jetstream.get_stream(stream).await?;
     let state = &stream.cached_info().state;
     let mut all = vec![format!("{} to {}", state.first_sequence, state.last_sequence)];
+    let subject = format!("STREAM.MSG.GET.{}", stream.cached_info().config.name);
     for sequence in state.first_sequence..=state.last_sequence {
-        let message = stream.get_raw_message(sequence).await?;
-        all.push(format!("{sequence} {} {:?}", message.subject, message));
+        // Byte for byte: the library would read the headers.
+        let answer: Value = jetstream.request(subject.clone(), &json!({ "seq": sequence })).await?;
+        let message = &answer["message"];
+        let mut content = Vec::new();
+        for part in ["hdrs", "data"] {
+            content.extend(BASE64.decode(message[part].as_str().unwrap_or_default().as_bytes())?);
+        }
+        let (subject, content) = (message["subject"].as_str(), String::from_utf8_lossy(&content));
+        all.push(format!("{sequence} {} {content:?}", subject.context("a message")?));
     }
     Ok(all)
 }
@@ -282,7 +292,7 @@ fn a_raw_client_gets_nowhere_else() {
                 raw.publish(&allowed, &format!("_INBOX_{own}.1"), forged, "{}").await?;
             }
         }
-        assert_eq!(contents(&t, &log).await?, before, "the log is what it was");
+        assert!(contents(&t, &log).await? == before, "the log is not what it was");
         assert_eq!(streams(&t).await?, kept);
 
         // With somebody to decide what has come in: no event but those of the handler itself.
@@ -294,7 +304,7 @@ fn a_raw_client_gets_nowhere_else() {
         t.user("bob").await?;
         let known = facts(&before).len();
         let after = facts(&contents(&t, &log).await?);
-        assert_eq!(after[..known], facts(&before), "what was there is what it was");
+        assert!(after[..known] == facts(&before), "what was there is not what it was");
         let new = &after[known..];
         assert!(new.iter().all(|it| !it.contains(&own) && !it.contains(&other)), "{new:?}");
 
@@ -367,7 +377,7 @@ fn handlers_can_tell_who_asks() {
         let expected = Requester {
             account: "USERS".to_owned(),
             host: "127.0.0.1".to_owned(),
-            user: own,
+            actor: own,
             tags: vec!["anonymous".to_owned()],
         };
         assert_eq!(requester, Some(expected));
@@ -450,7 +460,7 @@ fn a_kick_ends_every_connection_of_its_actor_and_no_other() {
         assert_eq!(connections.kick(&kick).await?, 2);
         first.ended().await?;
         second.ended().await?;
-        other.sync().await.context("another one goes on")?;
+        assert_eq!(other.sync().await?, [], "another one goes on");
         assert_eq!(connections.kick(&kick).await?, 0);
 
         // Whoever goes is forgotten.
@@ -504,11 +514,10 @@ fn a_callout_that_is_killed_is_missed_until_another_runs() {
         callout.kill().await?;
 
         // Those who are there stay, services come and go, nobody else is let in.
-        raw.sync().await?;
+        assert_eq!(raw.sync().await?, []);
         t.config.bus("test").await?;
         let refused = broker.connect(json!({ "user": "anon", "pass": SECRET })).await?;
-        let answer = refused.err().context("let in by nobody")?;
-        assert_eq!(answer, "-ERR 'Authorization Violation'");
+        assert!(refused.is_err(), "let in by nobody");
 
         let again = callout_process(&broker, &t, directory.path(), 2).await?;
         // Two share the work.
@@ -570,6 +579,15 @@ async fn browser(url: &str, secret: &str) -> anyhow::Result<String> {
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(upgrade.as_bytes()).await?;
+    let mut said = Vec::new();
+    while !said.ends_with(b"\r\n\r\n") {
+        let read = timeout(Duration::from_secs(20), stream.read_buf(&mut said)).await??;
+        anyhow::ensure!(read > 0, "no upgrade: {}", String::from_utf8_lossy(&said));
+        // The greeting may come with it.
+        if said.windows(5).any(|it| it == b"INFO ") {
+            break;
+        }
+    }
     let shown = json!({ "user": "anon", "pass": secret, "verbose": false });
     let connect = format!("CONNECT {shown}\r\nPING\r\n");
     // One binary frame, masked with zeros.
@@ -578,7 +596,6 @@ async fn browser(url: &str, secret: &str) -> anyhow::Result<String> {
     frame.extend([0; 4]);
     frame.extend(connect.bytes());
     stream.write_all(&frame).await?;
-    let mut said = Vec::new();
     loop {
         let read = timeout(Duration::from_secs(20), stream.read_buf(&mut said)).await??;
         let text = String::from_utf8_lossy(&said);

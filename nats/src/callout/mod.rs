@@ -7,6 +7,7 @@ use bytes::Bytes;
 use nkeys::{KeyPair, XKey};
 use serde::{Deserialize, Serialize};
 
+use crate::request::user_name;
 use crate::{Incoming, Names};
 use jwt::Claims;
 
@@ -134,7 +135,7 @@ impl CalloutKeys {
             iss: self.issuer.public_key(),
             sub: request.user_nkey.clone(),
             aud: USERS.to_owned(),
-            name: (*actor).to_owned(),
+            name: user_name(actor, tags),
             iat: now,
             exp: Some(*expires),
             nats: User {
@@ -190,7 +191,7 @@ pub struct Grant<'a> {
     pub names: &'a Names,
     /// Whom it speaks for, and for nobody else.
     pub actor: &'a str,
-    /// What it stands for, such as `session:…`.
+    /// What it stands for, such as `session:…`; without a slash.
     pub tags: &'a [String],
     /// When the server ends the connection, in seconds since 1970.
     pub expires: i64,
