@@ -40,6 +40,10 @@ pub struct Config {
     /// A NATS credentials file.
     #[arg(long, env = "NATS_CREDS", global = true)]
     pub nats_creds: Option<PathBuf>,
+    /// Certificates (PEM) of those who may vouch for NATS; without TLS there is no connection then.
+    /// Default: those of this system, for addresses that begin with tls://.
+    #[arg(long, env = "NATS_CA", global = true)]
+    pub nats_ca: Option<PathBuf>,
     /// The tenant's database; `{tenant}` is replaced: postgres://user:password@host/echolog_{tenant}
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub database_url: Option<String>,
@@ -97,6 +101,7 @@ impl Config {
         let options = ConnectOptions {
             url: self.nats_url.clone(),
             credentials: self.nats_creds.clone(),
+            ca: self.nats_ca.clone(),
             name: format!("echolog-{role}"),
         };
         Ok(Bus::connect(&options).await?)
@@ -211,7 +216,8 @@ mod tests {
         .config;
         let options = config.database_options().expect("an address");
         let settings: Settings = config.settings().expect("a key");
-        let connect = ConnectOptions { url: nats_url, credentials: None, name: "test".to_owned() };
+        let connect =
+            ConnectOptions { url: nats_url, credentials: None, ca: None, name: "test".to_owned() };
         let shown = format!("{config:?} {options:?} {connect:?} {settings:?}");
         assert!(!shown.contains(secret), "{shown}");
         assert!(!shown.contains(&format!("{:?}", settings.claim_key)), "{shown}");

@@ -26,6 +26,9 @@ pub struct ConnectOptions {
     pub url: String,
     /// A credentials file.
     pub credentials: Option<std::path::PathBuf>,
+    /// The certificates of those who may vouch for the server, instead of the system's; there is no
+    /// connection without TLS then.
+    pub ca: Option<std::path::PathBuf>,
     /// The name that the server shows.
     pub name: String,
 }
@@ -169,6 +172,9 @@ impl Bus {
                 .credentials_file(path)
                 .await
                 .map_err(|error| failed(format!("{}: {error}", path.display())))?;
+        }
+        if let Some(ca) = &options.ca {
+            connect = connect.add_root_certificates(ca.clone()).require_tls(true);
         }
         let client = connect.connect(servers).await.map_err(|error| {
             let kind = error.kind();

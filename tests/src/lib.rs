@@ -137,6 +137,7 @@ impl Tenant {
             tenant,
             nats_url,
             nats_creds: None,
+            nats_ca: None,
             database_max_connections: 12,
             database_connection_timeout: 20,
             metrics_addr: "127.0.0.1:0".parse()?,

@@ -16,6 +16,7 @@ mod model;
 mod parking;
 mod projections;
 mod setup;
+mod tls;
 mod tour;
 mod versions;
 mod workers;

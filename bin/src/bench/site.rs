@@ -58,6 +58,7 @@ impl Site {
         let config = Config {
             nats_url: urls.join(","),
             nats_creds: None,
+            nats_ca: None,
             database_url: Some(postgres.url("echolog")),
             master_key: Some("a key that protects nothing but a benchmark".to_owned()),
             ..config.clone()

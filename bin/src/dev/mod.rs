@@ -65,6 +65,7 @@ impl Dev {
         let config = Config {
             nats_url: nats.url(),
             nats_creds: None,
+            nats_ca: None,
             database_url: Some(
                 postgres.url("echolog_{tenant}").replace("%7B", "{").replace("%7D", "}"),
             ),

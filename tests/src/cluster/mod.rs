@@ -120,6 +120,7 @@ impl Cluster {
             tenant: "main".to_owned(),
             nats_url: nats.url(),
             nats_creds: None,
+            nats_ca: None,
             database_url: Some(postgres.url("echolog_main")),
             database_max_connections: 4,
             database_connection_timeout: 5,

@@ -248,6 +248,7 @@ fn nowhere() -> anyhow::Result<Config> {
         tenant: "main".to_owned(),
         nats_url: String::new(),
         nats_creds: None,
+        nats_ca: None,
         database_url: None,
         database_max_connections: 4,
         database_connection_timeout: 5,
