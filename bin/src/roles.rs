@@ -71,11 +71,7 @@ impl Running {
     ///
     /// # Errors
     /// What they cannot start without.
-    pub async fn start(
-        config: &Config,
-        roles: Roles,
-        limits: Limits,
-    ) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, roles: Roles, limits: Limits) -> anyhow::Result<Self> {
         Self::start_with(config, roles, limits, &callout::Options::default()).await
     }
 

@@ -13,7 +13,7 @@ use echolog::clock;
 use echolog::config::{Config, Durability};
 use echolog::connect::Connected;
 use echolog::dev::Dev;
-use echolog::handler::RateLimit;
+use echolog::handler::{Limits, RateLimit};
 use echolog::metrics::Metrics;
 use echolog::roles::{Roles, Running};
 use echolog::supervise::{
@@ -686,7 +686,8 @@ fn a_development_server_of_an_earlier_version_goes_on_and_lets_browsers_in() {
         // PostgreSQL runs under another user where we are root.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(data.path(), open)?;
-        let unlimited = RateLimit { per_second: 0.0, burst: 0.0 };
+        let unlimited =
+            Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
 
         // As it was: three keys, and what is stored belongs to no account.
         let master = "a master key for tests, long enough";
