@@ -433,6 +433,8 @@ fn whoever_is_not_let_in_hears_the_same() {
         let refused = broker.connect(json!({ "user": "anon", "pass": SECRET })).await?;
         let answer = refused.err().context("let in")?;
         assert_eq!(answer, "-ERR 'Authorization Violation'");
+        let ready = http_get(&t.metrics_url().replace("/metrics", "/ready")).await?;
+        assert!(ready.starts_with("HTTP/1.0 200") || ready.starts_with("HTTP/1.1 200"), "{ready}");
         let metrics = http_get(&t.metrics_url()).await?;
         for line in [
             r#"echolog_connects_total{result="admitted"} 1"#,

@@ -289,3 +289,120 @@ impl Answer {
         Self { r#type: "authorization_response", version: 2, jwt: None, error: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_nats::HeaderMap;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::IncomingHeaders;
+
+    /// A nats-server, as far as it asks.
+    struct Server {
+        key: KeyPair,
+        xkey: XKey,
+    }
+
+    impl Server {
+        fn new() -> Self {
+            Self { key: KeyPair::new_server(), xkey: XKey::new() }
+        }
+
+        /// What it asks: as whom, and for whom it seals that.
+        fn ask(&self, id: &str, audience: &str, callout: &CalloutKeys) -> Incoming {
+            let asked = Claims {
+                jti: String::new(),
+                iss: self.key.public_key(),
+                sub: String::new(),
+                aud: audience.to_owned(),
+                name: String::new(),
+                iat: 1,
+                exp: None,
+                nats: json!({
+                    "server_id": { "id": id, "name": "n1" },
+                    "user_nkey": "UNKEY",
+                    "client_info": { "id": 7, "host": "192.0.2.1", "kind": "Client" },
+                    "connect_opts": { "user": "anon", "pass": "secret", "protocol": 1 },
+                }),
+            };
+            let asked = asked.sign(&self.key).expect("a key with a seed");
+            let recipient = XKey::from_public_key(&callout.xkey()).expect("a key");
+            let body = self.xkey.seal(asked.as_bytes(), &recipient).expect("a key with a seed");
+            let mut headers = HeaderMap::new();
+            headers.insert(SERVER_XKEY, self.xkey.public_key());
+            Incoming {
+                subject: CALLOUT.to_owned(),
+                reply: Some("reply".to_owned()),
+                headers: IncomingHeaders::new(Some(headers)),
+                body: body.into(),
+            }
+        }
+
+        /// What it reads in an answer.
+        fn hear(&self, answer: &Bytes, callout: &CalloutKeys) -> Claims<Value> {
+            let sender = XKey::from_public_key(&callout.xkey()).expect("a key");
+            let opened = self.xkey.open(answer, &sender).expect("sealed for us");
+            let answer = Claims::verify(&String::from_utf8(opened).expect("text"));
+            let answer: Claims<Value> = answer.expect("signed");
+            assert_eq!(answer.iss, callout.issuer());
+            assert_eq!((answer.sub.as_str(), answer.aud), ("UNKEY", self.key.public_key()));
+            Claims { aud: String::new(), ..answer }
+        }
+    }
+
+    fn keys() -> CalloutKeys {
+        let [issuer, xkey] = new_seeds().expect("randomness");
+        CalloutKeys::from_seeds(&issuer, &xkey).expect("seeds")
+    }
+
+    #[test]
+    fn whoever_is_let_in_may_use_the_subjects_of_one_actor() {
+        let (server, keys) = (Server::new(), keys());
+        let request = keys.open(&server.ask(&server.key.public_key(), AUDIENCE, &keys));
+        let request = request.expect("a good request");
+        assert_eq!((request.connection, request.address.as_str()), (7, "192.0.2.1"));
+        assert_eq!(request.offered.pass, "secret");
+        assert!(!format!("{request:?} {:?}", request.offered).contains("secret"));
+
+        let names = Names::new("main").expect("a good name");
+        let tags = ["session:1".to_owned()];
+        let grant = Grant { names: &names, actor: "anon-1", tags: &tags, expires: 3601 };
+        let answer = server.hear(&keys.admit(&request, &grant, 1).expect("keys"), &keys);
+        let user = answer.nats["jwt"].as_str().expect("a permission");
+        let user = Claims::<Value>::verify(user).expect("signed");
+        assert_eq!((user.iss, user.sub.as_str()), (keys.issuer(), "UNKEY"));
+        assert_eq!((user.aud.as_str(), user.exp), ("USERS", Some(3601)));
+        assert_eq!(user.name, "anon-1/session:1");
+        assert_eq!(
+            user.nats,
+            json!({
+                "type": "user",
+                "version": 2,
+                "pub": { "allow": ["cmd.main.anon-1.>", "req.main.anon-1.>", "qry.main.anon-1.>"] },
+                "sub": { "allow": ["out.main.anon-1.>", "live.main.anon-1.>", "_INBOX_anon-1.>"] },
+                "subs": 32,
+                "data": -1,
+                "payload": 131_072,
+                "allowed_connection_types": ["STANDARD", "WEBSOCKET"],
+                "tags": ["session:1"],
+            })
+        );
+
+        let refused = server.hear(&keys.refuse(&request, 1).expect("keys"), &keys).nats;
+        assert_eq!((refused.get("jwt"), &refused["error"]), (None, &json!("not admitted")));
+    }
+
+    #[test]
+    fn what_no_server_of_ours_asks_is_not_read() {
+        let (server, keys) = (Server::new(), keys());
+        let id = server.key.public_key();
+        assert!(keys.open(&server.ask(&id, AUDIENCE, &keys)).is_ok());
+        assert!(keys.open(&server.ask("another", AUDIENCE, &keys)).is_err());
+        assert!(keys.open(&server.ask(&id, "another", &keys)).is_err());
+        assert!(keys.open(&server.ask(&id, AUDIENCE, &self::keys())).is_err());
+        let open =
+            Incoming { headers: IncomingHeaders::default(), ..server.ask(&id, AUDIENCE, &keys) };
+        assert!(keys.open(&open).is_err(), "it is not sealed");
+    }
+}
