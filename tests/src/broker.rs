@@ -101,7 +101,9 @@ impl Raw {
     /// # Errors
     /// The server is not there.
     pub async fn connect(port: u16, shown: Value) -> anyhow::Result<Result<Self, String>> {
-        let (reader, writer) = TcpStream::connect(("127.0.0.1", port)).await?.into_split();
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let (reader, writer) = stream.into_split();
         let mut raw = Self { reader: BufReader::new(reader), writer, subscriptions: 0 };
         raw.line().await?.context("a greeting")?;
         let mut connect =
