@@ -200,19 +200,16 @@ impl Command {
     /// Whether it carries a secret now.
     #[must_use]
     pub fn carries_secret(&self) -> bool {
-        match self {
-            Self::RegisterUser(command) => command.password.is_some(),
-            _ => self.command_type().secrecy == Secrecy::Always,
+        if let Self::RegisterUser(command) = self {
+            command.password.is_some()
+        } else {
+            self.command_type().secrecy == Secrecy::Always
         }
     }
 
-    /// Takes the password out, if there is one.
+    /// Takes out the password that has to be hashed, if there is one.
     pub fn take_password(&mut self) -> Option<Password> {
-        match self {
-            Self::RegisterUser(command) => command.password.take(),
-            Self::LogIn(command) => command.password.take(),
-            _ => None,
-        }
+        if let Self::RegisterUser(command) = self { command.password.take() } else { None }
     }
 
     /// Puts in what a password was hashed to.

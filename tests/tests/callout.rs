@@ -97,6 +97,23 @@ fn an_anonymous_client_registers_a_user_and_is_the_same_after_a_reconnect() {
         assert_eq!(outcome["command_id"], second.to_string());
         drop((connected, outcomes));
 
+        // It logs in; from where is known from the broker, whatever it says itself.
+        let lie = r#"{"acc":"USERS","host":"192.0.2.1","user":"anon"}"#;
+        let mut headers = command(clock::new_id());
+        headers.insert("Nats-Request-Info", lie);
+        let connected = client(&broker, &actor, SECRET).await?;
+        let log_in = format!("req.{tenant}.{actor}.auth.log_in.{}", clock::new_id());
+        let login = json!({ "identifier": "ada", "password": "correct horse battery" });
+        let answer =
+            connected.request_with_headers(log_in, headers, login.to_string().into()).await?;
+        let outcome: Value = serde_json::from_slice(&answer.payload)?;
+        assert!(outcome["data"]["session_token"].is_string(), "{outcome}");
+        eventually("the log-in is in the tables", || async {
+            let hosts = t.rows("SELECT host(ip_address) FROM auth.login_history").await?;
+            Ok(hosts == [["127.0.0.1"]])
+        })
+        .await?;
+
         // The same actor under the same secret: its command is known, and answered as before.
         let again = client(&broker, &actor, SECRET).await?;
         let answer = again.request_with_headers(request, command(first), body.into()).await?;

@@ -202,10 +202,9 @@ fn guessing_in_parallel_does_not_help() {
         .await?;
         let locked = "SELECT locked, locked_until > now(), failed_login_attempts FROM auth.users";
         assert_eq!(t.rows(locked).await?, [["true", "true", "5"]]);
-        let counted = history.iter().filter(|event| match event {
-            SessionEvent::LoginFailed(failed) => failed.counts,
-            _ => false,
-        });
+        let counted = history
+            .iter()
+            .filter(|event| matches!(event, SessionEvent::LoginFailed(failed) if failed.counts));
         assert_eq!(counted.count(), 5);
         let locks = history.iter().filter(|event| matches!(event, SessionEvent::UserLocked(_)));
         assert_eq!(locks.count(), 1);

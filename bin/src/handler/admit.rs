@@ -209,10 +209,7 @@ fn read(
             }
             Source::Queue { .. } => {}
         }
-        let findings = match source {
-            Source::Queue { .. } => Findings::default(),
-            Source::Request { .. } => findings(headers)?,
-        };
+        let findings = findings(&source, headers)?;
         Ok(Box::new(Admitted {
             partition,
             addressee: addressee.clone(),
@@ -250,8 +247,12 @@ fn read(
 }
 
 /// What the request path found out. Nobody else can send it.
-fn findings(headers: &IncomingHeaders) -> Result<Findings, Rejection> {
-    let Some(text) = headers.get(header::FINDINGS) else { return Ok(Findings::default()) };
+fn findings(source: &Source, headers: &IncomingHeaders) -> Result<Findings, Rejection> {
+    let text = match source {
+        Source::Queue { .. } => None,
+        Source::Request { .. } => headers.get(header::FINDINGS),
+    };
+    let Some(text) = text else { return Ok(Findings::default()) };
     serde_json::from_str(text).map_err(|error| {
         tracing::error!(%error, "what the request path found out cannot be read");
         Rejection::internal("The command got lost on its way to its owner.")

@@ -745,10 +745,11 @@ fn own_stream(command: &Command, target: Uuid) -> StreamKey {
 }
 
 fn id_was_used(command: &Command) -> Rejection {
-    match command {
+    if let Command::LogIn(_) = command {
         // Otherwise it would tell that two names are of one account.
-        Command::LogIn(_) => auth::credentials_are_not_right(),
-        _ => Rejection::conflict("This command id was used for something else."),
+        auth::credentials_are_not_right()
+    } else {
+        Rejection::conflict("This command id was used for something else.")
     }
 }
 

@@ -309,11 +309,11 @@ impl Decide for LogIn {
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {
-        events.iter().find_map(|event| match event {
-            Event::Sessions(SessionEvent::SessionStarted(e)) => Some(json!({
+        events.iter().find_map(|event| {
+            let Event::Sessions(SessionEvent::SessionStarted(e)) = event else { return None };
+            Some(json!({
                 "user_id": e.user_id, "session_id": e.session_id, "expires_at": e.expires_at,
-            })),
-            _ => None,
+            }))
         })
     }
 }

@@ -42,13 +42,13 @@ impl Story {
                 (own, user, body, Findings::default())
             }
             "revoke_all_sessions" => {
-                let except = self.open(user, roll).filter(|_| roll.choice % 2 == 0);
+                let except = self.open(user, roll).filter(|_| roll.choice.is_multiple_of(2));
                 let body = json!({ "except_session_id": except });
                 (own, user, body, Findings::default())
             }
             _ => {
                 let operator = Actor::Service("svc-operator".to_owned());
-                let locked = if roll.choice % 2 == 0 { id(1) } else { user };
+                let locked = if roll.choice.is_multiple_of(2) { id(1) } else { user };
                 (operator, locked, json!({}), Findings::default())
             }
         };
@@ -57,10 +57,10 @@ impl Story {
     }
 
     fn sessions(&self, user: Uuid) -> Sessions {
-        match self.state(&Key::Sessions(user)) {
-            State::Sessions(sessions) => sessions,
-            _ => Sessions::default(),
-        }
+        let State::Sessions(sessions) = self.state(&Key::Sessions(user)) else {
+            return Sessions::default();
+        };
+        sessions
     }
 
     fn open(&self, user: Uuid, roll: Roll) -> Option<Uuid> {

@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use echolog_commands::{Actor, Command, CommandType, ContentType, Outcome, Rejection, Status};
-use echolog_nats::{CommandSubject, HeaderMap, Incoming, Subscriber, header};
+use echolog_events::Origin;
+
+use echolog_nats::{
+    CommandSubject, HeaderMap, Incoming, IncomingHeaders, Requester, Subscriber, USERS, header,
+};
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -127,18 +131,19 @@ impl Front {
         if command.carries_secret() {
             self.check_rate(&subject.actor)?;
         }
-        let found = match &mut command {
-            Command::LogIn(log_in) => self.log_in(&subject, log_in).await?,
-            Command::RefreshSession(refresh) => self.refresh(&subject, refresh)?,
-            _ => {
-                if let Some(password) = command.take_password() {
-                    let hash = self.passwords.hash(password.expose().to_owned()).await?;
-                    headers.insert(header::PASSWORD_HASH, hash);
-                }
-                return self.ask_owner(&subject, headers, command.encode().into()).await;
+        let found = if let Command::LogIn(log_in) = &mut command {
+            self.log_in(&subject, log_in).await?
+        } else if let Command::RefreshSession(refresh) = &mut command {
+            self.refresh(&subject, refresh)?
+        } else {
+            if let Some(password) = command.take_password() {
+                let hash = self.passwords.hash(password.expose().to_owned()).await?;
+                headers.insert(header::PASSWORD_HASH, hash);
             }
+            return self.ask_owner(&subject, headers, command.encode().into()).await;
         };
-        let Found { findings, tokens, home } = found;
+        let Found { mut findings, tokens, home } = found;
+        findings.origin = origin(&incoming.headers);
         let home = CommandSubject {
             target: home.map_or_else(|| subject.target.clone(), |home| home.to_string()),
             ..subject
@@ -200,6 +205,14 @@ impl Front {
     fn timeout(&self, headers: &HeaderMap) -> Duration {
         if headers.get(header::AWAIT).is_some() { 6 * OWNER_TIMEOUT } else { OWNER_TIMEOUT }
     }
+}
+
+/// Where a request of an end user comes from, as the broker says. Of whom a backend speaks for, it says
+/// nothing.
+fn origin(headers: &IncomingHeaders) -> Origin {
+    let requester = Requester::of(headers).filter(|requester| requester.account == USERS);
+    let ip_address = requester.and_then(|requester| requester.host.parse().ok());
+    Origin { ip_address, user_agent: None }
 }
 
 /// Puts tokens into an outcome. The owner says who they are for if it said yes to these very tokens;
