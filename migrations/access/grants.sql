@@ -1,6 +1,10 @@
 -- Who may do what at all; which rows, row-level security says. Granted anew by each `echolog migrate`
 -- and after a restore. A table that is named nowhere here is nobody's but the owner's.
 
+BEGIN;
+-- A worker that makes a month's partition changes the same row of the catalogue.
+LOCK TABLE audit.record_changes IN SHARE UPDATE EXCLUSIVE MODE;
+
 -- A function is everybody's when it is made, and again after a restore. These tell something, or
 -- cost processor time.
 REVOKE EXECUTE ON FUNCTION auth.is_admin(), messages.my_conversation_ids(),
@@ -87,3 +91,4 @@ GRANT SELECT ON
     views.user_growth, views.registrations, views.messaging_stats, views.message_types,
     views.conversation_sizes
 TO echolog_analyst;
+COMMIT;

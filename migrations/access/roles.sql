@@ -31,7 +31,7 @@ BEGIN
             EXECUTE statement;
         EXCEPTION
             -- Another tenant was quicker.
-            WHEN duplicate_object OR unique_violation THEN NULL;
+            WHEN duplicate_object OR unique_violation OR internal_error THEN NULL;
             WHEN insufficient_privilege THEN
                 RAISE EXCEPTION 'PostgreSQL lacks roles that % may not make; let a superuser run: %',
                     current_user, array_to_string(lacking, '; ');

@@ -41,6 +41,10 @@ const STALLED: Duration = Duration::from_secs(2);
 /// The broker's code for an expected sequence that is not the one found.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
 
+/// The broker's code for a batch of which not all has come: the connection broke in the middle of it.
+/// That is no answer to what was asked.
+const INCOMPLETE_BATCH: u64 = 10176;
+
 /// An event that is to be appended.
 #[derive(Clone, Debug)]
 pub struct NewRecord {
@@ -279,6 +283,9 @@ impl EventLog {
             .map_err(|error| AppendError::Unknown(error.to_string()))?;
         match serde_json::from_slice(&answer) {
             Ok(PublishAnswer::Ack(ack)) => Ok(ack),
+            Ok(PublishAnswer::Error { error }) if error.err_code == INCOMPLETE_BATCH => {
+                Err(AppendError::Unknown(error.description))
+            }
             Ok(PublishAnswer::Error { error }) if error.err_code == WRONG_LAST_SEQUENCE => {
                 Err(AppendError::Conflict)
             }

@@ -203,6 +203,11 @@ impl Database {
     pub async fn migrate(&self) -> Result<usize, DatabaseError> {
         self.check_owner().await?;
         let mut connection = self.session("echolog-migrate").await?;
+        // One at a time, to the end of the connection: what is granted is no part of the migrations,
+        // which have a lock of their own.
+        sqlx::query("SELECT pg_advisory_lock(hashtext('echolog-migrate'))")
+            .execute(&mut connection)
+            .await?;
         let pending = pending(&mut connection).await?;
         self.make_roles().await?;
         MIGRATIONS.run(&mut connection).await?;

@@ -76,6 +76,8 @@ pub(super) struct Tick<'e> {
     unasked: HashSet<Uuid>,
     /// Everything that others had appended when this tick began is known.
     refreshed: bool,
+    /// The broker has refused a group: what follows may rest on it.
+    refused: Option<Rejection>,
 }
 
 impl<'e> Tick<'e> {
@@ -86,6 +88,7 @@ impl<'e> Tick<'e> {
             ledger: HashMap::new(),
             unasked: HashSet::new(),
             refreshed: false,
+            refused: None,
             engine,
         };
         let mut queue = VecDeque::with_capacity(admissions.len());
@@ -109,6 +112,11 @@ impl<'e> Tick<'e> {
                 }
                 tick.engine.states.clear();
                 tick.engine.states.begin();
+            }
+            if let Some(rejection) = tick.refused.take() {
+                let refused = |entry| (entry, Verdict::Refused(rejection.clone()));
+                let entries = queue.drain(..).map(refused).collect();
+                tick.refuse_all(Group { entries, ..Group::default() }, &rejection).await;
             }
         }
     }
@@ -438,6 +446,7 @@ impl<'e> Tick<'e> {
                 self.engine.states.clear();
                 let rejection = Rejection::unavailable("The log takes no events now.");
                 self.refuse_all(group, &rejection).await;
+                self.refused = Some(rejection);
                 None
             }
             Err(AppendError::Unknown(reason)) => {
