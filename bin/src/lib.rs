@@ -14,6 +14,7 @@ pub mod handler;
 pub mod http;
 pub mod metrics;
 pub mod projector;
+mod requests;
 pub mod retry;
 pub mod roles;
 pub mod supervise;

@@ -237,6 +237,11 @@ impl EventLog {
         }
     }
 
+    async fn stream(&self) -> Result<jetstream::stream::Stream<()>, BusError> {
+        let stream = self.bus.jetstream.get_stream_no_info(self.names.event_stream()).await;
+        stream.map_err(BusError::request)
+    }
+
     fn subject(&self, partition: Partition, key: &StreamKey) -> String {
         EventSubject { tenant: self.names.tenant().to_owned(), partition, key: key.clone() }
             .to_string()
@@ -307,12 +312,7 @@ impl EventLog {
         key: &StreamKey,
     ) -> Result<Option<Recorded>, BusError> {
         let subject = self.subject(partition, key);
-        let stream = self
-            .bus
-            .jetstream
-            .get_stream_no_info(self.names.event_stream())
-            .await
-            .map_err(BusError::request)?;
+        let stream = self.stream().await?;
         // Not a direct get: a follower may lag, and this answer decides who may write.
         found(stream.get_last_raw_message_by_subject(&subject).await)
     }
@@ -328,12 +328,7 @@ impl EventLog {
         from: u64,
     ) -> Result<Option<Recorded>, BusError> {
         let subject = self.subject(partition, key);
-        let stream = self
-            .bus
-            .jetstream
-            .get_stream_no_info(self.names.event_stream())
-            .await
-            .map_err(BusError::request)?;
+        let stream = self.stream().await?;
         found(stream.get_first_raw_message_by_subject(&subject, from).await)
     }
 
@@ -342,12 +337,7 @@ impl EventLog {
     /// # Errors
     /// What the broker says.
     pub async fn event(&self, seq: u64) -> Result<Option<Recorded>, BusError> {
-        let stream = self
-            .bus
-            .jetstream
-            .get_stream_no_info(self.names.event_stream())
-            .await
-            .map_err(BusError::request)?;
+        let stream = self.stream().await?;
         found(stream.get_raw_message(seq).await)
     }
 
@@ -357,12 +347,7 @@ impl EventLog {
     /// # Errors
     /// What the broker says.
     pub async fn is_torn(&self, seq: u64) -> Result<bool, BusError> {
-        let stream = self
-            .bus
-            .jetstream
-            .get_stream_no_info(self.names.event_stream())
-            .await
-            .map_err(BusError::request)?;
+        let stream = self.stream().await?;
         let mut of: Option<String> = None;
         for seq in seq.. {
             let message = match stream.get_raw_message(seq).await {

@@ -14,23 +14,19 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use echolog_nats::{
     Bus, CALLOUT, CalloutError, CalloutKeys, ConnectRequest, ConnectionId, Grant, Incoming, Names,
-    Subscriber, USERS,
+    USERS,
 };
 use futures::StreamExt;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::clock;
 use crate::config::Config;
-use crate::handler::{Limiter, RateLimit, stopped};
+use crate::handler::{Limiter, RateLimit};
 use crate::metrics::CalloutMetrics;
+use crate::requests;
 pub use connections::{Connections, Kick};
 pub use identity::anonymous;
-
-/// How many clients are seen to at once. An answer takes a millisecond of work; those that wait are
-/// sent away by nats-server.
-const CONCURRENCY: usize = 256;
 
 /// How often connections that must have ended are forgotten.
 const TIDY: Duration = Duration::from_secs(60);
@@ -194,35 +190,15 @@ impl Callout {
                     gauge.set(connections.count() as f64);
                 }
             };
+            let taking = requests::take_all(requests, stop, |incoming| {
+                let callout = Arc::clone(&callout);
+                async move { callout.take(incoming).await }
+            });
             tokio::select! {
-                () = callout.take_all(requests, stop) => Ok(()),
+                () = taking => Ok(()),
                 never = watching => never,
             }
         })
-    }
-
-    async fn take_all(self: Arc<Self>, mut requests: Subscriber, mut stop: watch::Receiver<bool>) {
-        let mut under_way = JoinSet::new();
-        let mut draining = false;
-        loop {
-            tokio::select! {
-                request = requests.next(), if under_way.len() < CONCURRENCY => match request {
-                    Some(request) => {
-                        let callout = Arc::clone(&self);
-                        under_way.spawn(async move { callout.take(request.into()).await });
-                    }
-                    None => break,
-                },
-                Some(_) = under_way.join_next() => {}
-                () = stopped(&mut stop), if !draining => {
-                    draining = true;
-                    if requests.drain().await.is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-        while under_way.join_next().await.is_some() {}
     }
 
     async fn take(&self, incoming: Incoming) {

@@ -13,26 +13,21 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use echolog_commands::{Actor, Command, CommandType, ContentType, Outcome, Rejection, Status};
 use echolog_events::Origin;
-
 use echolog_nats::{
-    CommandSubject, HeaderMap, Incoming, IncomingHeaders, Requester, Subscriber, USERS, header,
+    CommandSubject, HeaderMap, Incoming, IncomingHeaders, Requester, USERS, header,
 };
-use futures::StreamExt;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use self::login::Found;
 use self::passwords::Passwords;
 use self::tokens::Tokens;
 use super::limits::Limiter;
-use super::{Handler, HandlerError, stopped};
+use super::{Handler, HandlerError};
+use crate::requests;
 use crate::retry::Retry;
 
 pub use self::passwords::HashingLimits;
-
-/// How many requests are under way at once.
-const CONCURRENCY: usize = 256;
 
 /// How long the owner may take, before it is looked for again.
 const OWNER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -59,34 +54,13 @@ pub(super) async fn listen(
     let passwords = Passwords::new(handler.limits.hashing).map_err(HandlerError::Hashing)?;
     let limiter = Mutex::new(Limiter::new(handler.limits.rate));
     let front = Arc::new(Front { handler, passwords, limiter });
-    Ok(front.take_all(requests, stop))
+    Ok(requests::take_all(requests, stop, move |incoming| {
+        let front = Arc::clone(&front);
+        async move { front.take(incoming).await }
+    }))
 }
 
 impl Front {
-    async fn take_all(self: Arc<Self>, mut requests: Subscriber, mut stop: watch::Receiver<bool>) {
-        let mut under_way = JoinSet::new();
-        let mut draining = false;
-        loop {
-            tokio::select! {
-                request = requests.next(), if under_way.len() < CONCURRENCY => match request {
-                    Some(request) => {
-                        let front = Arc::clone(&self);
-                        under_way.spawn(async move { front.take(request.into()).await });
-                    }
-                    None => break,
-                },
-                Some(_) = under_way.join_next() => {}
-                () = stopped(&mut stop), if !draining => {
-                    draining = true;
-                    if requests.drain().await.is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-        while under_way.join_next().await.is_some() {}
-    }
-
     async fn take(&self, incoming: Incoming) {
         let Some(reply) = incoming.reply.clone() else { return };
         let answer = match self.hand_over(&incoming).await {
