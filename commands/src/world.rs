@@ -106,54 +106,66 @@ impl ClaimId {
     }
 }
 
-/// The states that were loaded.
+/// The states that were loaded. Messages are apart from the rest: there are ever more of them.
 #[derive(Debug, Default)]
-pub struct World(HashMap<Key, State>);
+pub struct World {
+    messages: HashMap<Key, State>,
+    others: HashMap<Key, State>,
+}
 
 impl World {
+    fn of_kind(&self, key: &Key) -> &HashMap<Key, State> {
+        if let Key::Message(..) = key { &self.messages } else { &self.others }
+    }
+
+    fn of_kind_mut(&mut self, key: &Key) -> &mut HashMap<Key, State> {
+        if let Key::Message(..) = key { &mut self.messages } else { &mut self.others }
+    }
+
     /// Whether a state was loaded.
     #[must_use]
     pub fn has(&self, key: &Key) -> bool {
-        self.0.contains_key(key)
+        self.of_kind(key).contains_key(key)
     }
 
     /// Puts a state in.
     pub fn insert(&mut self, key: Key, state: State) {
-        self.0.insert(key, state);
+        self.of_kind_mut(&key).insert(key, state);
     }
 
     /// Takes a state out.
     pub fn remove(&mut self, key: &Key) -> Option<State> {
-        self.0.remove(key)
+        self.of_kind_mut(key).remove(key)
     }
 
     /// Keeps only the states whose names satisfy a condition.
     pub fn retain(&mut self, keep: impl Fn(&Key) -> bool) {
-        self.0.retain(|key, _| keep(key));
+        self.messages.retain(|key, _| keep(key));
+        self.others.retain(|key, _| keep(key));
     }
 
-    /// The number of states.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether nothing was loaded.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Hands the messages over to `old`, if there are more than so many; those that `old` had are
+    /// gone then. Likewise the other states.
+    pub fn age(&mut self, old: &mut Self, messages: usize, others: usize) {
+        if self.messages.len() > messages {
+            old.messages = std::mem::take(&mut self.messages);
+        }
+        if self.others.len() > others {
+            old.others = std::mem::take(&mut self.others);
+        }
     }
 
     /// A state as it was loaded and evolved.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&State> {
-        self.0.get(key)
+        self.of_kind(key).get(key)
     }
 
     /// Lets an event change the state that it concerns, if that was loaded. `seq` is its place in
     /// the log; 0 while it has none.
     pub fn evolve(&mut self, stream: &StreamKey, event: &Event, seq: u64) {
-        if let Some(state) = Key::changed_by(stream, event).and_then(|key| self.0.get_mut(&key)) {
+        let Some(key) = Key::changed_by(stream, event) else { return };
+        if let Some(state) = self.of_kind_mut(&key).get_mut(&key) {
             state.evolve(event, seq);
         }
     }
@@ -161,14 +173,14 @@ impl World {
     /// A user; `None` if there is no such user.
     #[must_use]
     pub fn user(&self, id: Uuid) -> Option<&User> {
-        if let Some(State::User(user)) = self.0.get(&Key::User(id)) { user.as_ref() } else { None }
+        if let Some(State::User(user)) = self.get(&Key::User(id)) { user.as_ref() } else { None }
     }
 
     /// The sessions of an account.
     #[must_use]
     pub fn sessions(&self, account: Uuid) -> &Sessions {
         static NONE: Sessions = Sessions::new();
-        if let Some(State::Sessions(sessions)) = self.0.get(&Key::Sessions(account)) {
+        if let Some(State::Sessions(sessions)) = self.get(&Key::Sessions(account)) {
             sessions
         } else {
             &NONE
@@ -178,7 +190,7 @@ impl World {
     /// Whether `blocker` blocks `blocked`.
     #[must_use]
     pub fn blocks(&self, blocker: Uuid, blocked: Uuid) -> bool {
-        if let Some(State::Block(blocks)) = self.0.get(&Key::Block(blocker)) {
+        if let Some(State::Block(blocks)) = self.get(&Key::Block(blocker)) {
             blocks.contains(blocked)
         } else {
             false
@@ -188,7 +200,7 @@ impl World {
     /// Whom a user blocks.
     #[must_use]
     pub fn blocked_by(&self, blocker: Uuid) -> Option<&Blocks> {
-        if let Some(State::Block(blocks)) = self.0.get(&Key::Block(blocker)) {
+        if let Some(State::Block(blocks)) = self.get(&Key::Block(blocker)) {
             Some(blocks)
         } else {
             None
@@ -198,7 +210,7 @@ impl World {
     /// A conversation; `None` if there is none.
     #[must_use]
     pub fn conversation(&self, id: Uuid) -> Option<&Conversation> {
-        if let Some(State::Conversation(conversation)) = self.0.get(&Key::Conversation(id)) {
+        if let Some(State::Conversation(conversation)) = self.get(&Key::Conversation(id)) {
             conversation.as_ref()
         } else {
             None
@@ -208,7 +220,7 @@ impl World {
     /// A message; `None` if there is none in this conversation.
     #[must_use]
     pub fn message(&self, conversation: Uuid, id: Uuid) -> Option<&Message> {
-        if let Some(State::Message(message)) = self.0.get(&Key::Message(conversation, id)) {
+        if let Some(State::Message(message)) = self.get(&Key::Message(conversation, id)) {
             message.as_ref()
         } else {
             None
@@ -218,7 +230,7 @@ impl World {
     /// A claim.
     #[must_use]
     pub fn claim(&self, id: &ClaimId) -> Claim {
-        if let Some(State::Claim(claim)) = self.0.get(&Key::Claim(id.clone())) {
+        if let Some(State::Claim(claim)) = self.get(&Key::Claim(id.clone())) {
             *claim
         } else {
             Claim::default()

@@ -15,8 +15,10 @@ use super::tail::Tail;
 /// How long PostgreSQL may take: every command of the process waits meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many states a generation holds; two are kept.
-const GENERATION: usize = 200_000;
+/// How many messages a generation holds, and how many other states; two are kept of each. Every
+/// message that is sent is one: they must not drive out those who send.
+const MESSAGES: usize = 100_000;
+const OTHERS: usize = 200_000;
 
 /// States in two generations: what was not asked for during a whole generation goes.
 #[derive(Debug, Default)]
@@ -57,9 +59,7 @@ impl States {
         for key in self.claims.drain(..) {
             self.world.remove(&key);
         }
-        if self.world.len() > GENERATION {
-            self.old = std::mem::take(&mut self.world);
-        }
+        self.world.age(&mut self.old, MESSAGES, OTHERS);
     }
 
     /// Whether a state cannot be told now.
