@@ -70,6 +70,8 @@ pub struct CalloutMetrics {
     pub connect_seconds: Histogram,
     /// Connections that this process has let in.
     pub connections: Gauge,
+    /// Connections that it has ended.
+    pub kicked: IntCounter,
 }
 
 /// Metrics of every process.
@@ -208,6 +210,10 @@ impl CalloutMetrics {
             connections: declare.gauge(
                 "connections",
                 "End users that this process has let in and that are there.",
+            )?,
+            kicked: declare.counter(
+                "kicked_connections_total",
+                "Connections of end users that were ended because their right to be there had.",
             )?,
         })
     }

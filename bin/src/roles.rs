@@ -122,7 +122,7 @@ impl Running {
                 bus,
                 names,
                 store: Store::new(&database),
-                settings: Arc::new(config.settings()?),
+                settings: Arc::new(limits.logins.apply(config.settings()?)?),
                 keys: Arc::new(config.keys()?),
                 limits,
                 metrics: metrics.handler.clone(),

@@ -82,6 +82,19 @@ impl Names {
         format!("own.{}.{partition}", self.tenant)
     }
 
+    /// The subject on which a partition's owner is asked about accounts. Nothing that comes there
+    /// changes anything.
+    #[must_use]
+    pub fn ask(&self, partition: Partition) -> String {
+        format!("ask.{}.{partition}", self.tenant)
+    }
+
+    /// The subject on which handlers tell what has ended: sessions, and rights to connect.
+    #[must_use]
+    pub fn ended(&self) -> String {
+        format!("ended.{}", self.tenant)
+    }
+
     /// The subject on which handlers tell each other that they are there.
     #[must_use]
     pub fn handlers(&self) -> String {

@@ -69,6 +69,25 @@ impl Broker {
     pub async fn anonymous(&self, secret: &str) -> anyhow::Result<Raw> {
         self.connect(json!({ "user": "anon", "pass": secret })).await?.map_err(anyhow::Error::msg)
     }
+
+    /// Connects with the token of a session, or an API key, that is good.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn user(&self, token: &str) -> anyhow::Result<Raw> {
+        self.connect(json!({ "auth_token": token })).await?.map_err(anyhow::Error::msg)
+    }
+
+    /// Tries to connect with a token; whoever is refused has to hear what all hear.
+    ///
+    /// # Errors
+    /// It is let in, or told something else.
+    pub async fn refuses(&self, token: &str) -> anyhow::Result<()> {
+        let said = self.connect(json!({ "auth_token": token })).await?;
+        let said = said.err().with_context(|| format!("let in: {token}"))?;
+        anyhow::ensure!(said == "-ERR 'Authorization Violation'", "{said}");
+        Ok(())
+    }
 }
 
 /// A client of NATS without any manners.

@@ -172,10 +172,25 @@ impl Tenant {
         roles: Roles,
         callout: &callout::Options,
     ) -> anyhow::Result<()> {
-        let unlimited =
-            Limits { rate: RateLimit { per_second: 0.0, burst: 0.0 }, ..Limits::default() };
+        let limits = Limits { rate: Self::UNLIMITED, ..Limits::default() };
+        self.add_limited(roles, limits, callout).await
+    }
+
+    /// No limit for what a test sends.
+    pub const UNLIMITED: RateLimit = RateLimit { per_second: 0.0, burst: 0.0 };
+
+    /// The same, with limits.
+    ///
+    /// # Errors
+    /// What they cannot start without.
+    pub async fn add_limited(
+        &mut self,
+        roles: Roles,
+        limits: Limits,
+        callout: &callout::Options,
+    ) -> anyhow::Result<()> {
         let config = self.workers_config();
-        self.workers.push(Running::start_with(&config, roles, unlimited, callout).await?);
+        self.workers.push(Running::start_with(&config, roles, limits, callout).await?);
         Ok(())
     }
 

@@ -164,6 +164,8 @@ fn closed(tenant: &str, actor: &str, other: &str, id: Uuid) -> Vec<String> {
         format!("evt.{tenant}.owner.00.epoch"),
         format!("own.{tenant}.00"),
         format!("own.{tenant}.handlers"),
+        format!("ask.{tenant}.00"),
+        format!("ended.{tenant}"),
         format!("cmdp.0.{tenant}.{actor}.auth.register_user.{id}"),
         format!("cmd.{tenant}.{actor}"),
         "_INBOX.somebody".to_owned(),
@@ -214,7 +216,17 @@ fn silent(tenant: &str, actor: &str, other: &str) -> Vec<String> {
     let mut silent: Vec<String> =
         [">", "*", "*.>", "_INBOX.>", "_INBOX.*", "evt.>", "own.>", "cmd.>", "req.>", "qry.>"]
             .into_iter()
-            .chain(["out.>", "live.>", "$JS.>", "$KV.>", "$SYS.>", "$SYS.REQ.USER.AUTH", "_R_.>"])
+            .chain([
+                "ask.>",
+                "ended.>",
+                "out.>",
+                "live.>",
+                "$JS.>",
+                "$KV.>",
+                "$SYS.>",
+                "$SYS.REQ.USER.AUTH",
+                "_R_.>",
+            ])
             .map(str::to_owned)
             .collect();
     for kind in ["out", "live"] {

@@ -7,6 +7,7 @@ mod callout;
 mod cli;
 mod clients;
 mod commands;
+mod connects;
 mod contract;
 mod conversations;
 mod corpus;

@@ -1,13 +1,14 @@
 //! The connections that this process has let in, to end those whose right to be there ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
+use echolog_commands::auth::{Ask, Ended};
 use echolog_events::Time;
 use echolog_nats::{Bus, BusError, ConnectionId};
 
-use super::identity::Identity;
+use super::identity::{Identity, tag};
 
 /// Clocks differ: a connection is remembered for so long after it should have ended.
 const LINGER: TimeDelta = TimeDelta::minutes(1);
@@ -19,6 +20,15 @@ pub enum Kick {
     Actor(String),
     /// All that stand for this, such as `session:…`.
     Tag(String),
+}
+
+impl From<Ended> for Kick {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Right(_, right) => Self::Tag(tag(right)),
+            Ended::Account(user) => Self::Actor(user.to_string()),
+        }
+    }
 }
 
 impl Kick {
@@ -43,9 +53,27 @@ impl Connections {
         Self { system, admitted: Arc::default() }
     }
 
-    /// Has to happen before the client is let in, so that none is missed.
+    /// Has to happen before the client is let in, and before anybody is asked whether it may be, so
+    /// that nothing is missed which ends its right.
     pub(super) fn insert(&self, connection: ConnectionId, identity: Identity) {
         self.lock().insert(connection, identity);
+    }
+
+    /// Notes when a connection ends in any case. `false` if it has to end already.
+    pub(super) fn confirm(&self, connection: &ConnectionId, expires: Time) -> bool {
+        let mut admitted = self.lock();
+        let Some(identity) = admitted.get_mut(connection) else { return false };
+        identity.expires = expires;
+        true
+    }
+
+    /// What the owners of accounts can be asked about those who are connected.
+    pub(super) fn asks(&self) -> Vec<Ask> {
+        let mut seen = HashSet::new();
+        let admitted = self.lock();
+        let asks = admitted.values().filter_map(|identity| identity.ask.as_ref());
+        let asks = asks.filter(|ask| seen.insert((ask.user_id, ask.right)));
+        asks.map(|ask| Ask { shown: None, ..ask.clone() }).collect()
     }
 
     pub(super) fn remove(&self, connection: &ConnectionId) {

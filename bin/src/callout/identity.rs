@@ -1,10 +1,13 @@
 //! Who a client is: the one place that decides it.
 
 use chrono::TimeDelta;
+use echolog_commands::auth::{Ask, Right};
 use echolog_events::Time;
 use echolog_nats::Offered;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+
+use crate::tokens::Session;
 
 /// The name under which a client connects that has no account.
 const ANONYMOUS: &str = "anon";
@@ -16,14 +19,11 @@ const SECRET: usize = 32;
 const LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 /// What a client shows, by its shape.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Credential<'a> {
     /// The secret that an anonymous client made for itself and keeps.
     Anonymous(&'a str),
     /// The token of a session.
-    Session,
-    /// An API key.
-    ApiKey,
+    Session(Session),
 }
 
 impl<'a> Credential<'a> {
@@ -32,8 +32,7 @@ impl<'a> Credential<'a> {
         let Offered { user, pass, auth_token } = offered;
         match (user.as_str(), pass.as_str(), auth_token.as_str()) {
             (ANONYMOUS, secret, "") if secret.len() >= SECRET => Some(Self::Anonymous(secret)),
-            ("", "", token) if token.starts_with("es_") => Some(Self::Session),
-            ("", "", token) if token.starts_with("ek_") => Some(Self::ApiKey),
+            ("", "", token) => Session::read(token).map(Self::Session),
             _ => None,
         }
     }
@@ -48,18 +47,37 @@ pub(super) struct Identity {
     pub(super) tags: Vec<String>,
     /// When it ends in any case.
     pub(super) expires: Time,
+    /// What the owner of the account has to be asked, if there is an account.
+    pub(super) ask: Option<Ask>,
 }
 
-/// Who shows this; nobody if it is not right.
-pub(super) fn identify(tenant: &str, offered: &Offered, now: Time) -> Option<Identity> {
+/// Who this claims to be; nobody if it is not even of the right shape. Of an account it is only
+/// true once its owner has said so.
+pub(super) fn claimed(tenant: &str, offered: &Offered, now: Time) -> Option<Identity> {
+    let expires = now + LIFETIME;
     match Credential::of(offered)? {
         Credential::Anonymous(secret) => Some(Identity {
             actor: anonymous(tenant, secret)?,
             tags: vec!["anonymous".to_owned()],
-            expires: now + LIFETIME,
+            expires,
+            ask: None,
         }),
-        // Neither is issued yet.
-        Credential::Session | Credential::ApiKey => None,
+        Credential::Session(Session { user, session, hash }) => {
+            let right = Right::Session(session);
+            Some(Identity {
+                actor: user.to_string(),
+                tags: vec![tag(right)],
+                expires,
+                ask: Some(Ask { user_id: user, right, shown: Some(hash) }),
+            })
+        }
+    }
+}
+
+/// The name of a right among what connections stand for.
+pub(super) fn tag(right: Right) -> String {
+    match right {
+        Right::Session(id) => format!("session:{id}"),
     }
 }
 
@@ -76,14 +94,17 @@ pub fn anonymous(tenant: &str, secret: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use echolog_events::Uuid;
+
     use super::*;
     use crate::clock;
+    use crate::tokens::Tokens;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     fn who(user: &str, pass: &str, auth_token: &str) -> Option<Identity> {
         let [user, pass, auth_token] = [user, pass, auth_token].map(str::to_owned);
-        identify("main", &Offered { user, pass, auth_token }, clock::now())
+        claimed("main", &Offered { user, pass, auth_token }, clock::now())
     }
 
     /// What docs/clients.md tells clients to compute.
@@ -91,13 +112,30 @@ mod tests {
     fn an_anonymous_actor_follows_from_its_secret() {
         let known = who("anon", SECRET, "").expect("a good secret").actor;
         assert_eq!(known, "anon-598cadcaa88d6040d3d799fcae81ab21");
-        let other = identify(
+        let other = claimed(
             "other",
             &Offered { user: "anon".into(), pass: SECRET.into(), auth_token: String::new() },
             clock::now(),
         );
         assert_ne!(other.expect("a good secret").actor, known);
         assert_ne!(who("anon", &SECRET.replace('0', "1"), "").expect("a good secret").actor, known);
+    }
+
+    #[test]
+    fn a_session_token_says_whom_to_ask() {
+        let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let tokens = Tokens::new(b"key", user, session, 0);
+        let claimed = who("", "", &tokens.session).expect("the right shape");
+        assert_eq!(
+            (claimed.actor, claimed.tags),
+            (user.to_string(), vec![tag(Right::Session(session))])
+        );
+        let ask = claimed.ask.expect("an account");
+        assert_eq!(ask.shown, Some(tokens.hashes.token_hash));
+        // Together with anything else it is nothing.
+        assert_eq!(who("anon", SECRET, &tokens.session), None);
+        assert_eq!(who(&user.to_string(), "", &tokens.session), None);
+        assert_eq!(who("", "", &tokens.refresh), None);
     }
 
     #[test]

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use echolog_commands::auth::{Ask, Ended, Standing};
+use echolog_events::partition_of;
 use echolog_nats::{
-    Bus, CALLOUT, CalloutError, CalloutKeys, ConnectRequest, ConnectionId, Grant, Incoming, Names,
-    USERS,
+    Bus, CALLOUT, CalloutError, CalloutKeys, ConnectRequest, ConnectionId, Grant, HeaderMap,
+    Incoming, Names, Subscriber, USERS,
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -24,12 +26,21 @@ use crate::clock;
 use crate::config::Config;
 use crate::handler::{Limiter, RateLimit};
 use crate::metrics::CalloutMetrics;
+use crate::owners::{self, Patience, Question};
 use crate::requests;
+use identity::Identity;
+
 pub use connections::{Connections, Kick};
 pub use identity::anonymous;
 
 /// How often connections that must have ended are forgotten.
 const TIDY: Duration = Duration::from_secs(60);
+
+/// How long the owner of an account is waited for: nats-server waits for us.
+const PATIENCE: Patience = Patience { each: Duration::from_secs(1), all: Duration::from_secs(3) };
+
+/// How many owners are asked at once about those who are connected already.
+const RECHECKS: usize = 16;
 
 /// How the callout reaches nats-server, and what it answers with.
 #[derive(Clone, clap::Args)]
@@ -53,7 +64,14 @@ pub struct Options {
     /// Connections that one IP address may open at once.
     #[arg(long, env = "ECHOLOG_CONNECT_BURST", default_value_t = CONNECTS.burst)]
     pub connect_burst: f64,
+    /// Seconds after which it is asked again whether those who are connected still may be, in case
+    /// that word of an end got lost.
+    #[arg(long, env = "ECHOLOG_CONNECT_RECHECK", default_value_t = RECHECK,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub connect_recheck: u64,
 }
+
+const RECHECK: u64 = 60;
 
 /// An office behind one address may start its day; a guesser gets nowhere.
 const CONNECTS: RateLimit = RateLimit { per_second: 20.0, burst: 200.0 };
@@ -67,6 +85,7 @@ impl Default for Options {
             callout_xkey: None,
             connect_rate: CONNECTS.per_second,
             connect_burst: CONNECTS.burst,
+            connect_recheck: RECHECK,
         }
     }
 }
@@ -77,6 +96,7 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("connect_rate", &self.connect_rate)
             .field("connect_burst", &self.connect_burst)
+            .field("connect_recheck", &self.connect_recheck)
             .finish_non_exhaustive()
     }
 }
@@ -109,13 +129,17 @@ pub struct Callout {
     limiter: Mutex<Limiter>,
     metrics: CalloutMetrics,
     connections: Connections,
+    recheck: Duration,
 }
 
 /// Why a client is not let in: the label of a metric, and never told to the client.
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
+    /// It is not right, or not any more.
     Credential,
     Rate,
+    /// Nobody could tell.
+    Unavailable,
 }
 
 impl Refusal {
@@ -123,6 +147,7 @@ impl Refusal {
         match self {
             Self::Credential => "bad_credential",
             Self::Rate => "rate_limited",
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -148,6 +173,7 @@ impl Callout {
             limiter: Mutex::new(Limiter::new(limit)),
             metrics,
             connections: Connections::new(system),
+            recheck: Duration::from_secs(options.connect_recheck),
         })
     }
 
@@ -173,7 +199,9 @@ impl Callout {
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send> {
         // Before anybody is let in, so that every end is heard of.
-        let mut ended = self.connections.system().ended_connections(USERS).await?;
+        let mut gone = self.connections.system().ended_connections(USERS).await?;
+        let ended = self.bus.subscribe(self.names.ended(), None).await?;
+        self.bus.flush().await?;
         let requests = self.bus.subscribe(CALLOUT.to_owned(), Some("callout")).await?;
         self.bus.flush().await?;
         let callout = Arc::new(self);
@@ -184,7 +212,7 @@ impl Callout {
                 tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 loop {
                     tokio::select! {
-                        Some(connection) = ended.next() => connections.remove(&connection),
+                        Some(connection) = gone.next() => connections.remove(&connection),
                         _ = tidy.tick() => connections.forget_expired(clock::now()),
                     }
                     gauge.set(connections.count() as f64);
@@ -197,14 +225,60 @@ impl Callout {
             tokio::select! {
                 () = taking => Ok(()),
                 never = watching => never,
+                never = callout.recheck() => never,
+                () = callout.hear(ended) => anyhow::bail!("the connection to NATS is closed"),
             }
         })
+    }
+
+    /// Ends the connections whose right to be there has ended.
+    async fn hear(&self, mut ended: Subscriber) {
+        while let Some(message) = ended.next().await {
+            match serde_json::from_slice::<Ended>(&message.payload) {
+                Ok(ended) => self.kick(&ended.into()).await,
+                // A newer handler knows of more.
+                Err(error) => tracing::warn!(%error, "what has ended cannot be read"),
+            }
+        }
+    }
+
+    /// Asks now and then, and after each lost connection, whether those who are connected still may
+    /// be: word of an end is sent once and may get lost.
+    async fn recheck<T>(&self) -> T {
+        let mut disconnects = self.bus.disconnects();
+        let mut now_and_then = interval(self.recheck);
+        now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = now_and_then.tick() => {}
+                Ok(()) = disconnects.changed() => {}
+            }
+            stream::iter(self.connections.asks())
+                .for_each_concurrent(RECHECKS, |ask| async move {
+                    if let Ok(None) = self.ask(&ask).await {
+                        self.kick(&Ended::Right(ask.user_id, ask.right).into()).await;
+                    }
+                })
+                .await;
+        }
+    }
+
+    async fn kick(&self, whose: &Kick) {
+        match self.connections.kick(whose).await {
+            Ok(0) => {}
+            Ok(kicked) => {
+                self.metrics.kicked.inc_by(kicked as u64);
+                tracing::debug!(kicked, "connections were ended");
+            }
+            // The next look at all of them makes up for it.
+            Err(error) => tracing::warn!(%error, "a connection could not be ended"),
+        }
     }
 
     async fn take(&self, incoming: Incoming) {
         let Some(reply) = incoming.reply.clone() else { return };
         let begun = Instant::now();
-        let answer = match self.answer(&incoming) {
+        let answer = match self.answer(&incoming).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.count("unreadable");
@@ -218,10 +292,12 @@ impl Callout {
         self.metrics.connect_seconds.observe(begun.elapsed().as_secs_f64());
     }
 
-    fn answer(&self, incoming: &Incoming) -> Result<Bytes, CalloutError> {
+    async fn answer(&self, incoming: &Incoming) -> Result<Bytes, CalloutError> {
         let request = self.keys.open(incoming)?;
-        let now = clock::now();
-        match self.decide(&request, now) {
+        let decided = self.decide(&request).await;
+        self.metrics.connections.set(self.connections.count() as f64);
+        let now = clock::now().timestamp();
+        match decided {
             Ok(identity) => {
                 self.count("admitted");
                 let grant = Grant {
@@ -230,31 +306,54 @@ impl Callout {
                     tags: &identity.tags,
                     expires: identity.expires.timestamp(),
                 };
-                let answer = self.keys.admit(&request, &grant, now.timestamp())?;
-                let ConnectRequest { server, connection, .. } = request;
-                self.connections.insert(ConnectionId { server, number: connection }, identity);
-                self.metrics.connections.set(self.connections.count() as f64);
-                Ok(answer)
+                self.keys.admit(&request, &grant, now)
             }
             Err(refusal) => {
                 self.count(refusal.label());
-                self.keys.refuse(&request, now.timestamp())
+                self.keys.refuse(&request, now)
             }
         }
     }
 
-    fn decide(
-        &self,
-        request: &ConnectRequest,
-        now: echolog_events::Time,
-    ) -> Result<identity::Identity, Refusal> {
-        let from = limited(&request.address);
-        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
-        if !limiter.allows(&from, Instant::now().into_std()) {
-            return Err(Refusal::Rate);
+    async fn decide(&self, request: &ConnectRequest) -> Result<Identity, Refusal> {
+        self.check_rate(&request.address)?;
+        let tenant = self.names.tenant();
+        let mut identity =
+            identity::claimed(tenant, &request.offered, clock::now()).ok_or(Refusal::Credential)?;
+        let ConnectRequest { server, connection, .. } = request;
+        let connection = ConnectionId { server: server.clone(), number: *connection };
+        self.connections.insert(connection.clone(), identity.clone());
+        if let Some(ask) = &identity.ask {
+            let standing = self.ask(ask).await;
+            let standing = standing.and_then(|standing| standing.ok_or(Refusal::Credential));
+            let standing = standing.inspect_err(|_| self.connections.remove(&connection))?;
+            identity.expires = identity.expires.min(standing.expires_at);
         }
-        drop(limiter);
-        identity::identify(self.names.tenant(), &request.offered, now).ok_or(Refusal::Credential)
+        // It may have ended since the owner said yes.
+        match self.connections.confirm(&connection, identity.expires) {
+            true => Ok(identity),
+            false => Err(Refusal::Credential),
+        }
+    }
+
+    fn check_rate(&self, address: &str) -> Result<(), Refusal> {
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        let allowed = limiter.allows(&limited(address), Instant::now().into_std());
+        if allowed { Ok(()) } else { Err(Refusal::Rate) }
+    }
+
+    /// Asks the owner of an account; `None` is a no.
+    async fn ask(&self, ask: &Ask) -> Result<Option<Standing>, Refusal> {
+        let partition = partition_of(&ask.user_id.to_string());
+        let body = serde_json::to_vec(ask).map_err(|_| Refusal::Unavailable)?.into();
+        let question = Question { partition, subject: self.names.ask(partition), body };
+        let (bus, names) = (&self.bus, &self.names);
+        let answer = owners::ask(bus, names, question, &HeaderMap::new(), PATIENCE).await;
+        let answer = answer.ok_or(Refusal::Unavailable)?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            tracing::error!(%error, "an answer about an account cannot be read");
+            Refusal::Unavailable
+        })
     }
 
     fn count(&self, result: &str) {

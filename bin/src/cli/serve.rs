@@ -1,14 +1,18 @@
 //! `echolog serve`, `echolog handler`, `echolog projector` and `echolog callout`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::callout;
 use crate::config::Config;
-use crate::handler::{HashingLimits, Limits, RateLimit};
+use crate::handler::{HashingLimits, Limits, LoginLimits, RateLimit};
 use crate::roles::{Roles, Running};
+
+/// In seconds.
+const YEAR: u64 = 366 * 24 * 60 * 60;
 
 /// Run workers against given servers.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,6 +37,14 @@ pub(super) struct Args {
     /// Passwords that wait for that at most; more are told to come back later.
     #[arg(long, env = "ECHOLOG_HASHING_QUEUE", default_value_t = HashingLimits::default().queue)]
     hashing_queue: usize,
+    /// Seconds that a session lasts which is not refreshed.
+    #[arg(long, env = "ECHOLOG_SESSION_LIFETIME", default_value_t = LoginLimits::default().session.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=YEAR))]
+    session_lifetime: u64,
+    /// Seconds that nobody can log in to an account after too many attempts have failed.
+    #[arg(long, env = "ECHOLOG_LOGIN_LOCK", default_value_t = LoginLimits::default().lock.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=YEAR))]
+    login_lock: u64,
     #[command(flatten)]
     callout: callout::Options,
 }
@@ -46,6 +58,10 @@ impl Args {
                 iterations: self.argon2_iterations,
                 threads: self.hashing_threads.max(1),
                 queue: self.hashing_queue,
+            },
+            logins: LoginLimits {
+                session: Duration::from_secs(self.session_lifetime),
+                lock: Duration::from_secs(self.login_lock),
             },
         }
     }

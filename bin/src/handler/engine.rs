@@ -1,19 +1,23 @@
 //! The loop of the command handler.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use echolog_commands::Key;
 use echolog_commands::state::Owner;
 use echolog_events::{AttemptRecorded, OwnershipTaken, PositionRecorded};
 use echolog_events::{
     Body, CommandPosition, Event, EventSubject, Meta, PARTITIONS, Partition, Recorded, Stream,
-    StreamKey, SystemEvent, Time,
+    StreamKey, SystemEvent, Time, Uuid,
 };
 use echolog_nats::{
     Append, AppendError, Delivery, EventLog, Feed, FeedEvent, Incoming, NewRecord, Order, Page,
     Start,
 };
 use echolog_projectors::Positions;
+use echolog_projectors::store::Loaded;
 use futures::StreamExt;
+use futures::stream::select;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -22,10 +26,11 @@ use super::limits::Limiter;
 use super::ownership::{Owned, Ownership};
 use super::recent::{self, Recent};
 use super::rejected::Rejected;
-use super::states::States;
+use super::states::{self, States};
 use super::tail::Tail;
-use super::{Handler, HandlerError, front, positions, presence, projected, stopped};
+use super::{Handler, HandlerError, positions, presence, projected, stopped};
 use crate::clock;
+use crate::owners::DECLINED;
 use crate::retry::Retry;
 
 /// How many commands a tick takes at most.
@@ -46,6 +51,10 @@ const CAREFUL: u32 = 100;
 /// How often a command is tried so, before it is passed over.
 const ATTEMPTS: u32 = 3;
 
+/// How long PostgreSQL is left alone after it did not answer: those who wait behind a command that
+/// needs it would wait as well.
+const REST: Duration = Duration::from_secs(1);
+
 /// How long handled commands that left no event may stay unknown to the log.
 const UNLOGGED: Duration = Duration::from_secs(5);
 
@@ -54,6 +63,8 @@ const UNLOGGED: Duration = Duration::from_secs(5);
 pub(super) enum Input {
     Feed(FeedEvent),
     Request(Partition, Incoming),
+    /// A question, of which nothing comes but an answer.
+    Ask(Partition, Incoming),
 }
 
 /// Everything that the loop owns.
@@ -201,7 +212,7 @@ impl Engine {
         self.hand_over().await;
         let Self { ownership, mut inputs, mut feeds, handler, tasks, .. } = self;
         while let Ok(input) = inputs.try_recv() {
-            if let Input::Request(_, incoming) = input {
+            if let Input::Request(_, incoming) | Input::Ask(_, incoming) = input {
                 decline(&handler, incoming).await;
             }
         }
@@ -219,6 +230,7 @@ impl Engine {
     async fn take(&mut self, inputs: Vec<Input>) {
         self.drain_pages().await;
         let mut admissions = Vec::with_capacity(inputs.len());
+        let mut asks = Vec::new();
         for input in inputs {
             match input {
                 Input::Feed(FeedEvent::Pinned(partition)) => {
@@ -250,9 +262,11 @@ impl Engine {
                         decline(&self.handler, incoming).await;
                     }
                 }
+                Input::Ask(partition, incoming) => asks.push((partition, incoming)),
             }
         }
         self.tick(admissions).await;
+        self.answer(asks).await;
     }
 
     /// Handles one command after several owners came and went without getting anywhere: it may be
@@ -290,6 +304,7 @@ impl Engine {
     async fn read(&mut self, page: Page) {
         for event in &page.events {
             self.notice_successor(event).await;
+            self.tell_what_ended(event).await;
         }
         let Self { tail, states, ownership, .. } = self;
         let foreign = |partition| !ownership.owns(partition);
@@ -309,6 +324,49 @@ impl Engine {
             self.disown(event.partition);
             self.ownership.order(event.partition, Order::StandBy);
         }
+    }
+
+    /// Loads states and asks the ledger; `None` if PostgreSQL cannot tell now.
+    pub(super) async fn load(
+        &mut self,
+        keys: &HashSet<Key>,
+        ledger: Vec<(Uuid, Uuid)>,
+    ) -> Option<Loaded> {
+        // What this process has just written may not be in PostgreSQL: the tail must have it.
+        let caught_up = self.catch_up(self.appended).await;
+        let rests = Instant::now() < self.rests_until;
+        let request = states::request(keys, ledger);
+        let loaded = if rests && !request.is_empty() {
+            None
+        } else {
+            states::load(&self.handler.store, request).await
+        };
+        if loaded.is_none() && !rests {
+            self.rests_until = Instant::now() + REST;
+        }
+        let mut loaded = loaded.filter(|_| caught_up.is_ok());
+        match states::claims(&self.log, keys).await {
+            Ok(claims) => {
+                for (key, claim) in claims {
+                    self.states.insert_claim(key, claim);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "claims cannot be read");
+                for key in keys.iter().filter(|key| matches!(key, Key::Claim(_))) {
+                    self.states.fail(key);
+                }
+            }
+        }
+        match &mut loaded {
+            Some(loaded) => self.states.fill(keys, loaded, &self.tail),
+            None => {
+                for key in keys.iter().filter(|key| !matches!(key, Key::Claim(_))) {
+                    self.states.fail(key);
+                }
+            }
+        }
+        loaded
     }
 
     async fn drain_pages(&mut self) {
@@ -398,14 +456,18 @@ impl Engine {
         let Owner { position, handled_until, takeovers, attempts, .. } = self.tail.owner(partition);
         let careful = if takeovers > UNLUCKY || attempts > 0 { CAREFUL } else { 0 };
         self.states.forget(partition);
-        let subject = self.handler.names.own(partition);
-        let requests =
-            self.handler.bus.subscribe(subject, None).await.map_err(|error| error.to_string())?;
+        let Handler { bus, names, .. } = &self.handler;
+        let requests = bus.subscribe(names.own(partition), None).await;
+        let requests = requests.map_err(|error| error.to_string())?;
+        let asks = bus.subscribe(names.ask(partition), None).await;
+        let asks = asks.map_err(|error| error.to_string())?;
+        let requests = requests.map(move |message| Input::Request(partition, message.into()));
+        let asks = asks.map(move |message| Input::Ask(partition, message.into()));
         let input = self.input.clone();
-        let requests = tokio::spawn(requests.for_each(move |message| {
+        let requests = tokio::spawn(select(requests, asks).for_each(move |message| {
             let input = input.clone();
             async move {
-                let _ = input.send(Input::Request(partition, message.into())).await;
+                let _ = input.send(message).await;
             }
         }));
         let run = self.ownership.next_run();
@@ -548,10 +610,10 @@ impl Engine {
 }
 
 /// A request that came for a former owner: whoever handed it over need not wait to hear so.
-async fn decline(handler: &Handler, incoming: Incoming) {
+pub(super) async fn decline(handler: &Handler, incoming: Incoming) {
     if let Some(reply) = incoming.reply {
         // If it does not arrive, the time-out tells the same.
-        let _ = handler.bus.publish(reply, front::DECLINED).await;
+        let _ = handler.bus.publish(reply, DECLINED).await;
     }
 }
 

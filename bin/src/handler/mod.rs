@@ -5,6 +5,7 @@
 //! as one group under the partitions' fences and only then answers.
 
 mod admit;
+mod asks;
 mod engine;
 mod front;
 mod limits;
@@ -22,6 +23,7 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use echolog_commands::Settings;
 use echolog_nats::{Bus, BusError, EventLog, Names};
 use echolog_projectors::store::{Store, StoreError};
@@ -45,6 +47,34 @@ pub struct Limits {
     pub rate: RateLimit,
     /// How passwords are hashed.
     pub hashing: HashingLimits,
+    /// How long sessions and locks last.
+    pub logins: LoginLimits,
+}
+
+/// How long things about logging in last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginLimits {
+    /// A session that is not refreshed.
+    pub session: Duration,
+    /// A lock after too many attempts.
+    pub lock: Duration,
+}
+
+impl Default for LoginLimits {
+    fn default() -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        Self { session: 30 * 24 * 60 * MINUTE, lock: 15 * MINUTE }
+    }
+}
+
+impl LoginLimits {
+    /// The rules of a tenant with these limits.
+    pub(crate) fn apply(self, settings: Settings) -> anyhow::Result<Settings> {
+        let Self { session, lock } = self;
+        let (session_lifetime, login_lock) =
+            (TimeDelta::from_std(session)?, TimeDelta::from_std(lock)?);
+        Ok(Settings { session_lifetime, login_lock, ..settings })
+    }
 }
 
 /// Keys of the tenant. Nothing prints them.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use echolog_commands::{
     Actor, Command, CommandType, Context, Decision, Key, Needs, NewEvent, Outcome, Rejection,
@@ -17,7 +17,6 @@ use echolog_projectors::store::Loaded;
 use super::admit::{Addressee, Admission, Admitted, Refused, Source};
 use super::engine::{self, Engine};
 use super::projected::{Answer, Waiting};
-use super::states;
 use super::window::Done;
 use crate::clock;
 
@@ -29,10 +28,6 @@ const GROUP: usize = Append::MAX / 2;
 
 /// How many events go into the log one by one rather than as a batch, where they may.
 const APART: usize = 16;
-
-/// How long PostgreSQL is left alone after it did not answer: those who wait behind a command that
-/// needs it would wait as well.
-const REST: Duration = Duration::from_secs(1);
 
 /// How many rounds of loading a decision may ask for: each state may lead to the next.
 const ROUNDS: usize = 6;
@@ -196,45 +191,10 @@ impl<'e> Tick<'e> {
     }
 
     async fn load(&mut self, keys: &HashSet<Key>, ledger: Vec<(Uuid, Uuid)>) {
-        let engine = &mut *self.engine;
-        // What this process has just written may not be in PostgreSQL: the tail must have it.
-        let caught_up = engine.catch_up(engine.appended).await;
         let asked: Vec<Uuid> = ledger.iter().map(|(_, key)| *key).collect();
-        let rests = Instant::now() < engine.rests_until;
-        let request = states::request(keys, ledger);
-        let loaded = if rests && !request.is_empty() {
-            None
-        } else {
-            states::load(&engine.handler.store, request).await
-        };
-        if loaded.is_none() && !rests {
-            engine.rests_until = Instant::now() + REST;
-        }
-        let loaded = loaded.filter(|_| caught_up.is_ok());
-        match states::claims(&engine.log, keys).await {
-            Ok(claims) => {
-                for (key, claim) in claims {
-                    engine.states.insert_claim(key, claim);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "claims cannot be read");
-                for key in keys.iter().filter(|key| matches!(key, Key::Claim(_))) {
-                    engine.states.fail(key);
-                }
-            }
-        }
-        match loaded {
-            Some(mut loaded) => {
-                engine.states.fill(keys, &mut loaded, &engine.tail);
-                self.note_ledger(&asked, loaded);
-            }
-            None => {
-                for key in keys.iter().filter(|key| !matches!(key, Key::Claim(_))) {
-                    engine.states.fail(key);
-                }
-                self.unasked.extend(asked);
-            }
+        match self.engine.load(keys, ledger).await {
+            Some(loaded) => self.note_ledger(&asked, loaded),
+            None => self.unasked.extend(asked),
         }
     }
 

@@ -6,6 +6,7 @@ mod refresh_session;
 mod register_user;
 mod revoke_all_sessions;
 mod revoke_session;
+mod standing;
 mod unlock_user;
 
 use echolog_events::{RevokedReason, SessionEvent, SessionRevoked, UserRole, Uuid};
@@ -20,6 +21,7 @@ pub use register_user::RegisterUser;
 pub(crate) use register_user::registered_for_tests;
 pub use revoke_all_sessions::RevokeAllSessions;
 pub use revoke_session::RevokeSession;
+pub use standing::{Ask, Ended, Right, Standing};
 pub use unlock_user::UnlockUser;
 
 /// Under what right somebody acts on an account.

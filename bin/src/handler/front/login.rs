@@ -11,8 +11,8 @@ use echolog_nats::{BusError, CommandSubject, EventLog};
 use uuid::Builder;
 
 use super::Front;
-use super::tokens::{self, Tokens};
 use crate::clock;
+use crate::tokens::{self, Tokens};
 
 /// What was found out, and the tokens that go to the client if the owner says yes.
 pub(super) struct Found {

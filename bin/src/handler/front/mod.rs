@@ -5,7 +5,6 @@
 
 mod login;
 mod passwords;
-mod tokens;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,11 +20,11 @@ use tokio::sync::watch;
 
 use self::login::Found;
 use self::passwords::Passwords;
-use self::tokens::Tokens;
 use super::limits::Limiter;
 use super::{Handler, HandlerError};
+use crate::owners::{self, Patience, Question};
 use crate::requests;
-use crate::retry::Retry;
+use crate::tokens::Tokens;
 
 pub use self::passwords::HashingLimits;
 
@@ -34,9 +33,6 @@ const OWNER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the owner is looked for.
 const PATIENCE: Duration = Duration::from_secs(8);
-
-/// What a process answers that is no longer the owner. (No outcome is empty.)
-pub(super) const DECLINED: Bytes = Bytes::new();
 
 struct Front {
     handler: Handler,
@@ -143,7 +139,7 @@ impl Front {
         Ok(())
     }
 
-    /// Asks the partition's owner; wakes one up where there is none.
+    /// Asks the partition's owner.
     async fn ask_owner(
         &self,
         subject: &CommandSubject,
@@ -152,32 +148,14 @@ impl Front {
     ) -> Result<Bytes, Rejection> {
         let Handler { bus, names, .. } = &self.handler;
         let partition = subject.partition();
-        let own = names.own(partition);
-        let mut retry = Retry::default();
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while tokio::time::Instant::now() < deadline {
-            match bus
-                .request(own.clone(), headers.clone(), body.clone(), self.timeout(&headers))
-                .await
-            {
-                Ok(answer) if answer != DECLINED => return Ok(answer),
-                Ok(_) => tracing::debug!(%partition, "the owner has just changed"),
-                Err(error) => {
-                    tracing::debug!(%partition, %error, "the owner does not answer");
-                    let wake = bus.publish(names.wake(partition), Bytes::new()).await;
-                    if let Err(error) = wake {
-                        tracing::warn!(%error, "no owner could be woken");
-                    }
-                }
-            }
-            retry.pause().await;
-        }
-        Err(Rejection::unavailable("Nobody decides about this now; retry with the same id."))
-    }
-
-    /// An outcome that waits for the tables takes as long as that may take.
-    fn timeout(&self, headers: &HeaderMap) -> Duration {
-        if headers.get(header::AWAIT).is_some() { 6 * OWNER_TIMEOUT } else { OWNER_TIMEOUT }
+        let question = Question { partition, subject: names.own(partition), body };
+        // An outcome that waits for the tables takes as long as that may take.
+        let waits = headers.get(header::AWAIT).is_some();
+        let each = if waits { 6 * OWNER_TIMEOUT } else { OWNER_TIMEOUT };
+        let patience = Patience { each, all: PATIENCE };
+        owners::ask(bus, names, question, &headers, patience).await.ok_or_else(|| {
+            Rejection::unavailable("Nobody decides about this now; retry with the same id.")
+        })
     }
 }
 

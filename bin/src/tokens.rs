@@ -19,24 +19,32 @@ const RANDOM: usize = 32;
 const MAC: usize = 16;
 
 /// A pair of tokens that nobody has seen yet.
-pub(super) struct Tokens {
-    pub(super) session: String,
-    pub(super) refresh: String,
-    pub(super) hashes: NewTokens,
+pub(crate) struct Tokens {
+    pub(crate) session: String,
+    pub(crate) refresh: String,
+    pub(crate) hashes: NewTokens,
+}
+
+/// What looks like the token of a session.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Session {
+    pub(crate) user: Uuid,
+    pub(crate) session: Uuid,
+    pub(crate) hash: TokenHash,
 }
 
 /// A refresh token that we made.
 #[derive(Debug, PartialEq)]
-pub(super) struct Refresh {
-    pub(super) user: Uuid,
-    pub(super) session: Uuid,
-    pub(super) generation: u32,
-    pub(super) hash: TokenHash,
+pub(crate) struct Refresh {
+    pub(crate) user: Uuid,
+    pub(crate) session: Uuid,
+    pub(crate) generation: u32,
+    pub(crate) hash: TokenHash,
 }
 
 impl Tokens {
     /// New ones. `generation` counts those of a session.
-    pub(super) fn new(key: &[u8], user: Uuid, session: Uuid, generation: u32) -> Self {
+    pub(crate) fn new(key: &[u8], user: Uuid, session: Uuid, generation: u32) -> Self {
         let mut bytes = [user.as_bytes().as_slice(), session.as_bytes(), &random()].concat();
         let session_token = format!("{SESSION}{}", BASE64URL_NOPAD.encode(&bytes));
         bytes.truncate(32);
@@ -54,9 +62,21 @@ impl Tokens {
     }
 }
 
+impl Session {
+    /// Reads a token by its shape. Whether it is ours, the owner of the account tells by its hash.
+    pub(crate) fn read(token: &str) -> Option<Self> {
+        let bytes = BASE64URL_NOPAD.decode(token.strip_prefix(SESSION)?.as_bytes()).ok()?;
+        if bytes.len() != 16 + 16 + RANDOM {
+            return None;
+        }
+        let [user, session] = [&bytes[..16], &bytes[16..32]].map(|id| Uuid::from_slice(id).ok());
+        Some(Self { user: user?, session: session?, hash: hash(token) })
+    }
+}
+
 impl Refresh {
     /// Reads a token; `None` for anything that we did not make.
-    pub(super) fn read(key: &[u8], token: &str) -> Option<Self> {
+    pub(crate) fn read(key: &[u8], token: &str) -> Option<Self> {
         let bytes = BASE64URL_NOPAD.decode(token.strip_prefix(REFRESH)?.as_bytes()).ok()?;
         let (said, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC)?)?;
         let mut expected = Hmac::<Sha256>::new_from_slice(key).ok()?;
@@ -101,6 +121,17 @@ mod tests {
         assert_eq!(read, Refresh { user, session, generation: 7, hash });
         assert_eq!(Refresh::read(b"another", &tokens.refresh), None);
         assert_eq!(Refresh::read(b"key", &tokens.session), None);
+    }
+
+    #[test]
+    fn a_session_token_names_account_and_session() {
+        let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let tokens = Tokens::new(b"key", user, session, 0);
+        let hash = tokens.hashes.token_hash;
+        assert_eq!(Session::read(&tokens.session), Some(Session { user, session, hash }));
+        for odd in ["", "es_", "es_AAAA", "es_=", &tokens.refresh, &tokens.session[..88]] {
+            assert_eq!(Session::read(odd), None, "{odd}");
+        }
     }
 
     #[test]
