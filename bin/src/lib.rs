@@ -19,4 +19,5 @@ mod requests;
 pub mod retry;
 pub mod roles;
 pub mod supervise;
+mod timers;
 mod tokens;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use echolog_nats::{Bus, EventLog};
 use echolog_projectors::db::Database;
+use echolog_projectors::due::DueStore;
 use echolog_projectors::store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,6 +20,7 @@ use crate::handler::{Handler, Limits};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::projector::Projector;
+use crate::timers::Timers;
 
 /// How long workers may take to finish what they are at. They cannot while a server is gone; then
 /// they are left as a crash would leave them, which does no harm.
@@ -33,23 +35,28 @@ pub struct Roles {
     handler: bool,
     projector: bool,
     callout: bool,
+    timers: bool,
 }
 
 impl Roles {
+    const NONE: Self = Self { handler: false, projector: false, callout: false, timers: false };
     /// All of them; the auth callout where it is configured.
-    pub const ALL: Self = Self { handler: true, projector: true, callout: true };
+    pub const ALL: Self = Self { handler: true, projector: true, callout: true, timers: true };
     /// The command handler.
-    pub const HANDLER: Self = Self { handler: true, projector: false, callout: false };
+    pub const HANDLER: Self = Self { handler: true, ..Self::NONE };
     /// The projector.
-    pub const PROJECTOR: Self = Self { handler: false, projector: true, callout: false };
+    pub const PROJECTOR: Self = Self { projector: true, ..Self::NONE };
     /// The auth callout.
-    pub const CALLOUT: Self = Self { handler: false, projector: false, callout: true };
+    pub const CALLOUT: Self = Self { callout: true, ..Self::NONE };
+    /// The timers.
+    pub const TIMERS: Self = Self { timers: true, ..Self::NONE };
 
     fn name(self) -> &'static str {
         match self {
             Self { handler: true, projector: true, .. } => "serve",
             Self { handler: true, projector: false, .. } => "handler",
             Self { projector: true, .. } => "projector",
+            Self { timers: true, .. } => "timers",
             Self { .. } => "callout",
         }
     }
@@ -87,7 +94,7 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let tenant = match roles {
-            Roles { handler: false, projector: false, .. } => None,
+            Roles { handler: false, projector: false, timers: false, .. } => None,
             Roles { .. } => Some(Connected::open(config, roles.name()).await?),
         };
         if let (true, Some(Connected { bus, log, .. })) = (roles.handler, &tenant) {
@@ -116,6 +123,19 @@ impl Running {
             };
             let stopped = stopped.clone();
             workers.spawn(async move { projector.run(stopped).await });
+        }
+        if let (true, Some(Connected { bus, names, database, .. })) = (roles.timers, &tenant) {
+            let timers = Timers {
+                bus: bus.clone(),
+                names: names.clone(),
+                due: DueStore::new(database),
+                every: limits.timers.every,
+            };
+            let stopped = stopped.clone();
+            workers.spawn(async move {
+                timers.run(stopped).await;
+                Ok(())
+            });
         }
         if let (true, Some(Connected { bus, names, database, .. })) = (roles.handler, tenant) {
             let handler = Handler {

@@ -5,7 +5,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::auth::{
-    LogIn, RefreshSession, RegisterUser, RevokeAllSessions, RevokeSession, UnlockUser,
+    ExpireSession, LogIn, RecordSessionActivity, RefreshSession, RegisterUser, RevokeAllSessions,
+    RevokeSession, UnlockUser,
 };
 use crate::fields::Password;
 use crate::messages::{
@@ -156,6 +157,8 @@ registry! {
     RevokeSession = ("auth", "revoke_session", Secrecy::Plain),
     RevokeAllSessions = ("auth", "revoke_all_sessions", Secrecy::Plain),
     UnlockUser = ("auth", "unlock_user", Secrecy::Plain),
+    RecordSessionActivity = ("auth", "record_session_activity", Secrecy::Plain),
+    ExpireSession = ("auth", "expire_session", Secrecy::Plain),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),
     BlockUser = ("users", "block_user", Secrecy::Plain),
     UnblockUser = ("users", "unblock_user", Secrecy::Plain),

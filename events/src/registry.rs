@@ -103,6 +103,8 @@ registry! {
     Sessions(SessionEvent::SessionRefreshed) = "auth.session_refreshed" at 1,
     Sessions(SessionEvent::RefreshTokenReused) = "auth.refresh_token_reused" at 1,
     Sessions(SessionEvent::SessionRevoked) = "auth.session_revoked" at 1,
+    Sessions(SessionEvent::SessionActivityRecorded) = "auth.session_activity_recorded" at 1,
+    Sessions(SessionEvent::SessionExpired) = "auth.session_expired" at 1,
     Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
     Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
     Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,

@@ -24,6 +24,10 @@ pub enum SessionEvent {
     RefreshTokenReused(RefreshTokenReused),
     /// A session was ended.
     SessionRevoked(SessionRevoked),
+    /// A session is in use.
+    SessionActivityRecorded(SessionActivityRecorded),
+    /// The time of a session was over.
+    SessionExpired(SessionExpired),
 }
 
 impl SessionEvent {
@@ -39,6 +43,8 @@ impl SessionEvent {
             Self::SessionRefreshed(e) => e.user_id,
             Self::RefreshTokenReused(e) => e.user_id,
             Self::SessionRevoked(e) => e.user_id,
+            Self::SessionActivityRecorded(e) => e.user_id,
+            Self::SessionExpired(e) => e.user_id,
         }
     }
 }
@@ -239,6 +245,30 @@ pub struct SessionRevoked {
     pub reason: RevokedReason,
     /// Who did it; `None`: a rule or an operator.
     pub by_user_id: Option<Uuid>,
+}
+
+/// A session is in use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionActivityRecorded {
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// The session.
+    pub session_id: Uuid,
+    /// When it was.
+    pub active_at: Time,
+}
+
+/// The time of a session was over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionExpired {
+    /// Whose it was.
+    pub user_id: Uuid,
+    /// The session.
+    pub session_id: Uuid,
+    /// Since when it has been of no use.
+    pub expired_at: Time,
 }
 
 /// The kinds of names that people log in with.

@@ -120,6 +120,16 @@ fn samples() -> Vec<Event> {
             reason: RevokedReason::TokenReuse,
             by_user_id: Some(user_id),
         })),
+        Event::Sessions(SessionEvent::SessionActivityRecorded(SessionActivityRecorded {
+            user_id,
+            session_id,
+            active_at: later,
+        })),
+        Event::Sessions(SessionEvent::SessionExpired(SessionExpired {
+            user_id,
+            session_id,
+            expired_at: later,
+        })),
         Event::Users(UsersEvent::ProfileUpdated(ProfileUpdated {
             user_id,
             display_name: text("Ada L."),

@@ -58,6 +58,13 @@ impl Names {
         format!("req.{}.{actor}.{domain}.{command}.{target}", self.tenant)
     }
 
+    /// The subject of a command.
+    #[must_use]
+    pub fn command(&self, subject: &CommandSubject) -> String {
+        let CommandSubject { actor, domain, command, target } = subject;
+        format!("cmd.{}.{actor}.{domain}.{command}.{target}", self.tenant)
+    }
+
     /// The stream of commands.
     #[must_use]
     pub fn command_stream(&self) -> String {

@@ -14,6 +14,7 @@ mod auth;
 mod checkpoint;
 pub mod db;
 mod deciders;
+pub mod due;
 mod error;
 mod ids;
 mod lease;

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use echolog::callout;
 use echolog::client::Request;
 use echolog::clock;
+use echolog::handler::{Limits, LoginLimits, TimerLimits};
 use echolog::roles::Roles;
 use echolog_commands::{ErrorCode, Outcome, Status};
 use echolog_events::{Body, Event, SessionEvent, Uuid};
@@ -280,6 +282,68 @@ fn a_session_is_known_to_the_next_handler() {
         try_log_in(&t, "ada", "a wrong password").await?;
         let outcome = try_log_in(&t, "ada", PASSWORD).await?;
         assert_eq!(code(&outcome), Some(ErrorCode::Unauthenticated), "five have failed");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_session_in_use_says_so_once_a_minute() {
+    run(async {
+        let t = Tenant::start().await?;
+        let ada = register(&t, "ada").await?;
+        let session = log_in(&t, "ada").await?;
+        let body = json!({ "session_id": session["session_id"] });
+        let used = "auth.record_session_activity";
+        let first = t.accept(ada.id, used, ada.id, body.clone()).await?;
+        assert_eq!(first.events, ["session_activity_recorded"]);
+        assert_eq!(t.accept(ada.id, used, ada.id, body.clone()).await?.events, [""; 0]);
+        let later = "SELECT last_activity_at > created_at FROM auth.sessions";
+        assert_eq!(t.value(later).await?, "true");
+        let bob = register(&t, "bob").await?;
+        t.refuse(ErrorCode::Forbidden, bob.id, used, ada.id, body.clone()).await?;
+        t.refuse(ErrorCode::Forbidden, ada.id, "auth.expire_session", ada.id, body.clone()).await?;
+        t.refuse(ErrorCode::Conflict, "svc-echolog", "auth.expire_session", ada.id, body).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_over_ends_by_itself_and_once() {
+    run(async {
+        let mut t = Tenant::without_workers().await?;
+        let logins = LoginLimits { session: Duration::from_secs(2), lock: Duration::from_secs(2) };
+        let timers = TimerLimits { every: Duration::from_secs(1) };
+        let limits = Limits { rate: Tenant::UNLIMITED, logins, timers, ..Limits::default() };
+        // Two timers, who see the same.
+        for roles in [Roles::ALL, Roles::TIMERS] {
+            t.add_limited(roles, limits, &callout::Options::default()).await?;
+        }
+        register(&t, "ada").await?;
+        register(&t, "bob").await?;
+        log_in(&t, "ada").await?;
+        for _ in 0..5 {
+            try_log_in(&t, "bob", "a wrong password").await?;
+        }
+        let over = "SELECT revoked_reason, revoked_at = expires_at FROM auth.sessions";
+        eventually("the session is over", || async {
+            Ok(t.rows(over).await? == [["expired", "true"]])
+        })
+        .await?;
+        let open = "SELECT metadata->>'by' FROM auth.security_events
+            WHERE event_type = 'user_unlocked'";
+        eventually("the lock is open", || async { Ok(t.rows(open).await? == [["time"]]) }).await?;
+        let locks = "SELECT count(*) FROM auth.users WHERE locked OR locked_until IS NOT NULL";
+        assert_eq!(t.value(locks).await?, "0");
+        log_in(&t, "bob").await?;
+        // The next session ends too, and by then each timer has looked again.
+        eventually("that session is over too", || async {
+            Ok(t.rows(over).await? == [["expired", "true"], ["expired", "true"]])
+        })
+        .await?;
+        let history = history(&t).await?;
+        let expired = history.iter().filter(|it| matches!(it, SessionEvent::SessionExpired(_)));
+        let unlocked = history.iter().filter(|it| matches!(it, SessionEvent::UserUnlocked(_)));
+        assert_eq!((expired.count(), unlocked.count()), (2, 1), "{history:?}");
         Ok(())
     });
 }

@@ -49,6 +49,8 @@ enum Command {
     Projector(serve::Args),
     /// Run the auth callout alone: it says who may connect to NATS.
     Callout(serve::Args),
+    /// Run the timers alone: they end what is over.
+    Timers(serve::Args),
     /// Create the tenant's streams and bring its database up to date.
     Migrate(migrate::Args),
     /// Build a projection anew from the log and swap it in while readers go on.
@@ -88,9 +90,11 @@ impl Command {
     /// Workers tell what they do; whatever has a terminal of its own speaks up only if need be.
     fn default_log(&self) -> &'static str {
         match self {
-            Self::Serve(_) | Self::Handler(_) | Self::Projector(_) | Self::Callout(_) => {
-                "info,async_nats=warn"
-            }
+            Self::Serve(_)
+            | Self::Handler(_)
+            | Self::Projector(_)
+            | Self::Callout(_)
+            | Self::Timers(_) => "info,async_nats=warn",
             Self::Bench(_) => "warn,echolog::bench=info,async_nats=error",
             Self::Dev(_)
             | Self::Migrate(_)
@@ -157,6 +161,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Handler(args) => serve::run(config, args, Roles::HANDLER).await,
         Command::Projector(args) => serve::run(config, args, Roles::PROJECTOR).await,
         Command::Callout(args) => serve::run(config, args, Roles::CALLOUT).await,
+        Command::Timers(args) => serve::run(config, args, Roles::TIMERS).await,
         Command::Accounts(args) => accounts::run(&args),
         Command::Migrate(args) => migrate::run(config, args).await,
         Command::Replay(args) => replay::run(config, args).await,

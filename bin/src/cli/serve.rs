@@ -1,4 +1,5 @@
-//! `echolog serve`, `echolog handler`, `echolog projector` and `echolog callout`.
+//! `echolog serve`, `echolog handler`, `echolog projector`, `echolog callout` and
+//! `echolog timers`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::callout;
 use crate::config::Config;
-use crate::handler::{HashingLimits, Limits, LoginLimits, RateLimit};
+use crate::handler::{HashingLimits, Limits, LoginLimits, RateLimit, TimerLimits};
 use crate::roles::{Roles, Running};
 
 /// In seconds.
@@ -45,6 +46,10 @@ pub(super) struct Args {
     #[arg(long, env = "ECHOLOG_LOGIN_LOCK", default_value_t = LoginLimits::default().lock.as_secs(),
         value_parser = clap::value_parser!(u64).range(1..=YEAR))]
     login_lock: u64,
+    /// Seconds between two looks of the timers at what is over.
+    #[arg(long, env = "ECHOLOG_TIMERS_EVERY", default_value_t = TimerLimits::default().every.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timers_every: u64,
     #[command(flatten)]
     callout: callout::Options,
 }
@@ -63,6 +68,7 @@ impl Args {
                 session: Duration::from_secs(self.session_lifetime),
                 lock: Duration::from_secs(self.login_lock),
             },
+            timers: TimerLimits { every: Duration::from_secs(self.timers_every) },
         }
     }
 }

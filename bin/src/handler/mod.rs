@@ -40,7 +40,7 @@ pub use limits::RateLimit;
 /// How long requests that are under way may take once the handler is told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// What a handler takes on at most.
+/// What workers take on at most, and how long things last.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
     /// How many commands an actor may send.
@@ -49,6 +49,21 @@ pub struct Limits {
     pub hashing: HashingLimits,
     /// How long sessions and locks last.
     pub logins: LoginLimits,
+    /// How soon they end once that is over.
+    pub timers: TimerLimits,
+}
+
+/// How often the timers look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerLimits {
+    /// From one look to the next.
+    pub every: Duration,
+}
+
+impl Default for TimerLimits {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(15) }
+    }
 }
 
 /// How long things about logging in last.

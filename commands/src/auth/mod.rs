@@ -1,7 +1,9 @@
 //! Commands about accounts and sessions.
 
+mod expire_session;
 mod findings;
 mod log_in;
+mod record_session_activity;
 mod refresh_session;
 mod register_user;
 mod revoke_all_sessions;
@@ -13,8 +15,10 @@ use echolog_events::{RevokedReason, SessionEvent, SessionRevoked, UserRole, Uuid
 
 use crate::{Actor, Context, Key, Needs, Rejection, World, access};
 
+pub use expire_session::ExpireSession;
 pub use findings::{Check, Findings, Login, NewTokens, Refresh};
 pub use log_in::LogIn;
+pub use record_session_activity::RecordSessionActivity;
 pub use refresh_session::RefreshSession;
 pub use register_user::RegisterUser;
 #[cfg(any(test, feature = "story"))]
@@ -67,6 +71,14 @@ fn authority(context: &Context<'_>, world: &World) -> Result<Authority, Rejectio
         UserRole::User | UserRole::Creator | UserRole::Moderator => {
             Err(Rejection::forbidden("This is another user's."))
         }
+    }
+}
+
+/// Demands a service: an operator, or a worker of ours.
+fn only_services(context: &Context<'_>) -> Result<(), Rejection> {
+    match context.actor {
+        Actor::Service(_) => Ok(()),
+        Actor::User(_) | Actor::Anonymous(_) => Err(Rejection::forbidden("This is for services.")),
     }
 }
 

@@ -84,6 +84,9 @@ impl Ended {
             Event::Sessions(SessionEvent::SessionRevoked(e)) => {
                 Some(Self::Right(e.user_id, Right::Session(e.session_id)))
             }
+            Event::Sessions(SessionEvent::SessionExpired(e)) => {
+                Some(Self::Right(e.user_id, Right::Session(e.session_id)))
+            }
             Event::Sessions(
                 SessionEvent::LoginSucceeded(_)
                 | SessionEvent::LoginFailed(_)
@@ -92,7 +95,8 @@ impl Ended {
                 | SessionEvent::SessionStarted(_)
                 // Whoever is connected stays so.
                 | SessionEvent::SessionRefreshed(_)
-                | SessionEvent::RefreshTokenReused(_),
+                | SessionEvent::RefreshTokenReused(_)
+                | SessionEvent::SessionActivityRecorded(_),
             )
             | Event::Auth(
                 AuthEvent::UserRegistered(_)

@@ -40,6 +40,9 @@ pub struct Session {
     pub generation: u32,
     /// When it ends if it is not refreshed before.
     pub expires_at: Time,
+    /// When it was last said to be in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_at: Option<Time>,
 }
 
 impl Session {
@@ -53,6 +56,7 @@ impl Session {
             exchanged_at: None,
             generation: 0,
             expires_at: event.expires_at,
+            active_at: None,
         }
     }
 }
@@ -111,11 +115,19 @@ impl Sessions {
                 }
             }
             SessionEvent::RefreshTokenReused(_) => {}
-            SessionEvent::SessionRevoked(e) => {
-                self.open.remove(&e.session_id);
-                self.ended.insert(e.session_id);
+            SessionEvent::SessionRevoked(e) => self.end(e.session_id),
+            SessionEvent::SessionActivityRecorded(e) => {
+                if let Some(session) = self.open.get_mut(&e.session_id) {
+                    session.active_at = Some(e.active_at);
+                }
             }
+            SessionEvent::SessionExpired(e) => self.end(e.session_id),
         }
+    }
+
+    fn end(&mut self, session: Uuid) {
+        self.open.remove(&session);
+        self.ended.insert(session);
     }
 
     /// An id that is too old for a new session need not be remembered. A new one is never more than

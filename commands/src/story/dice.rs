@@ -42,6 +42,8 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (2, "auth", "revoke_session"),
     (2, "auth", "revoke_all_sessions"),
     (2, "auth", "unlock_user"),
+    (2, "auth", "record_session_activity"),
+    (2, "auth", "expire_session"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.
@@ -218,7 +220,13 @@ impl Story {
     /// What the rules say no to.
     pub fn send(&mut self, sent: &Sent) -> Decision {
         self.findings = sent.findings.clone();
+        let now = self.time;
+        if let Command::ExpireSession(_) = sent.command {
+            // The time of stories stands still; of this one something has to be over.
+            self.time += self.settings.session_lifetime;
+        }
         let decision = self.decide(&sent.actor, sent.target, &sent.command);
+        self.time = now;
         let events = match &decision {
             Ok(events) => events.as_slice(),
             Err(no) => &no.events,

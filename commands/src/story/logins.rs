@@ -10,8 +10,15 @@ use crate::state::Sessions;
 use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
-pub(super) const NAMES: [&str; 5] =
-    ["log_in", "refresh_session", "revoke_session", "revoke_all_sessions", "unlock_user"];
+pub(super) const NAMES: [&str; 7] = [
+    "log_in",
+    "refresh_session",
+    "revoke_session",
+    "revoke_all_sessions",
+    "unlock_user",
+    "record_session_activity",
+    "expire_session",
+];
 
 /// The account that counts attempts under a name that nobody has.
 const STAND_IN: u16 = 90;
@@ -45,6 +52,12 @@ impl Story {
                 let except = self.open(user, roll).filter(|_| roll.choice.is_multiple_of(2));
                 let body = json!({ "except_session_id": except });
                 (own, user, body, Findings::default())
+            }
+            "record_session_activity" | "expire_session" => {
+                let timer = Actor::Service("svc-echolog".to_owned());
+                let actor = if name == "expire_session" { timer } else { own };
+                let body = json!({ "session_id": self.open(user, roll).unwrap_or(id(1)) });
+                (actor, user, body, Findings::default())
             }
             _ => {
                 let operator = Actor::Service("svc-operator".to_owned());

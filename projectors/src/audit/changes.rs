@@ -2,8 +2,9 @@
 
 use echolog_events::{
     AuthEvent, Body, ConversationCreated, ConversationUpdated, DeviceType, Event, JsonMap,
-    MessageSent, MessagesEvent, ParticipantJoined, ProfileUpdated, Reaction, Recorded, Role,
-    SessionEvent, SessionRefreshed, SessionStarted, UserRegistered, UsersEvent, Uuid,
+    MessageSent, MessagesEvent, ParticipantJoined, ProfileUpdated, Reaction, Recorded,
+    RevokedReason, Role, SessionEvent, SessionRefreshed, SessionStarted, UserRegistered,
+    UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -241,9 +242,18 @@ fn session(event: &SessionEvent, at: &Value) -> Vec<Change> {
                 "revoked_at": at, "revoked_reason": e.reason.name(), "updated_at": at,
             })),
         ),
+        SessionEvent::SessionExpired(e) => session(
+            e.user_id,
+            e.session_id,
+            Op::Patch(json!({
+                "revoked_at": times::json(e.expired_at),
+                "revoked_reason": RevokedReason::Expired.name(), "updated_at": at,
+            })),
+        ),
         SessionEvent::LoginSucceeded(_)
         | SessionEvent::LoginFailed(_)
-        | SessionEvent::RefreshTokenReused(_) => Vec::new(),
+        | SessionEvent::RefreshTokenReused(_)
+        | SessionEvent::SessionActivityRecorded(_) => Vec::new(),
     }
 }
 

@@ -114,8 +114,10 @@ fn session(event: &SessionEvent) -> Option<Entry<'_>> {
                 .refused(),
         ),
         SessionEvent::SessionRevoked(e) => Some(revoked(e)),
-        // Once an hour or so for each session; the row of the session and its tokens say it.
-        SessionEvent::SessionRefreshed(_) => None,
+        // Time and again for each session; the row of the session and its tokens say it.
+        SessionEvent::SessionRefreshed(_)
+        | SessionEvent::SessionActivityRecorded(_)
+        | SessionEvent::SessionExpired(_) => None,
     }
 }
 

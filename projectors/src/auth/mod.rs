@@ -10,7 +10,7 @@ mod sessions;
 mod tokens;
 mod users;
 
-use echolog_events::{AuthEvent, Body, Event, Recorded, SessionEvent};
+use echolog_events::{AuthEvent, Body, Event, Recorded, RevokedReason, SessionEvent};
 use sqlx::PgConnection;
 
 use self::sessions::Sessions;
@@ -135,10 +135,18 @@ impl<'a> Batch<'a> {
             }
             SessionEvent::RefreshTokenReused(e) => security::reused(meta, e, &mut self.security),
             SessionEvent::SessionRevoked(e) => {
-                if let Some(newest) = self.sessions.revoke(event, e)? {
+                let end = (meta.time, e.reason);
+                if let Some(newest) = self.sessions.end(event, (e.user_id, e.session_id), end)? {
                     self.tokens.retire((e.user_id, e.session_id, newest), meta, None);
                 }
             }
+            SessionEvent::SessionExpired(e) => {
+                let end = (e.expired_at, RevokedReason::Expired);
+                if let Some(newest) = self.sessions.end(event, (e.user_id, e.session_id), end)? {
+                    self.tokens.retire((e.user_id, e.session_id, newest), meta, None);
+                }
+            }
+            SessionEvent::SessionActivityRecorded(e) => self.sessions.use_one(event, e)?,
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use echolog_events::{
-    Body, DeviceType, Event, JsonMap, Meta, Origin, Recorded, RevokedReason, SessionEvent,
-    SessionRefreshed, SessionRevoked, SessionStarted, Time, TokenHash, Uuid,
+    Body, DeviceType, Event, JsonMap, Meta, Origin, Recorded, RevokedReason,
+    SessionActivityRecorded, SessionEvent, SessionRefreshed, SessionStarted, Time, TokenHash, Uuid,
 };
 use sqlx::PgConnection;
 
@@ -168,17 +168,30 @@ impl<'a> Sessions<'a> {
         Ok((device_id, newest))
     }
 
-    /// Ends a session. Returns the refresh token that it had.
-    pub(super) fn revoke(
+    /// Ends a session, at this time and for this reason. Returns the refresh token that it had.
+    pub(super) fn end(
         &mut self,
         event: &Recorded,
-        revoked: &SessionRevoked,
+        session: Key,
+        end: (Time, RevokedReason),
     ) -> Result<Option<Uuid>, ProjectionError> {
-        let (known, change) = self.find(event, (revoked.user_id, revoked.session_id))?;
+        let (known, change) = self.find(event, session)?;
         let newest = known.newest.take();
-        change.revoked = Some((event.meta.time, revoked.reason));
+        change.revoked = Some(end);
         change.updated_at = Some(event.meta.time);
         Ok(newest)
+    }
+
+    /// Notes that a session is in use.
+    pub(super) fn use_one(
+        &mut self,
+        event: &Recorded,
+        active: &SessionActivityRecorded,
+    ) -> Result<(), ProjectionError> {
+        let (_, change) = self.find(event, (active.user_id, active.session_id))?;
+        change.last_activity_at = Some(active.active_at);
+        change.updated_at = Some(event.meta.time);
+        Ok(())
     }
 
     /// A session, and what becomes of its row.
@@ -219,6 +232,8 @@ fn changes(event: &Recorded) -> Option<Key> {
     match known {
         SessionEvent::SessionRefreshed(e) => Some((e.user_id, e.session_id)),
         SessionEvent::SessionRevoked(e) => Some((e.user_id, e.session_id)),
+        SessionEvent::SessionActivityRecorded(e) => Some((e.user_id, e.session_id)),
+        SessionEvent::SessionExpired(e) => Some((e.user_id, e.session_id)),
         SessionEvent::LoginSucceeded(_)
         | SessionEvent::LoginFailed(_)
         | SessionEvent::UserLocked(_)

@@ -5,8 +5,8 @@ use echolog_events::{JsonMap, RevokedReason, SessionEvent, UnlockedBy};
 use echolog_projectors::{Projection, Target};
 
 use crate::support::sessions::{
-    day, failed, locked, origin, refresh, refresh_id, refreshed, reused, revoked, started,
-    succeeded, unlocked,
+    active, day, expired, failed, locked, origin, refresh, refresh_id, refreshed, reused, revoked,
+    started, succeeded, unlocked,
 };
 use crate::support::{Log, Tables, id};
 
@@ -253,6 +253,29 @@ async fn what_is_revoked_has_no_live_token() {
             r#""{""generation"": 0}")"#
         )]
     );
+}
+
+#[tokio::test]
+async fn a_session_in_use_is_over_when_its_time_is() {
+    let mut log = registered();
+    log.log_in(id(1), id(SESSION), "a phone");
+    log.account(vec![active(id(1), id(SESSION), 3)]);
+    log.account(vec![expired(id(1), id(SESSION), 30)]);
+    assert_eq!(
+        both_ways(
+            &log,
+            "SELECT revoked_at, revoked_reason, last_activity_at, updated_at::time
+             FROM auth.sessions"
+        )
+        .await,
+        [r#"("2026-01-31 00:00:00+00",expired,"2026-01-04 00:00:00+00",00:08:00)"#]
+    );
+    let tokens = "SELECT revoked, revoked_at::time, replaced_by_id FROM auth.refresh_tokens";
+    assert_eq!(both_ways(&log, tokens).await, ["(t,00:08:00,)"]);
+    let trail = "SELECT event_type FROM audit.auth_events WHERE session_id IS NOT NULL ORDER BY id";
+    assert_eq!(both_ways(&log, trail).await.len(), 2, "that it began, and who began it");
+    let changes = "SELECT operation FROM audit.record_changes WHERE table_name = 'sessions'";
+    assert_eq!(both_ways(&log, changes).await.len(), 2, "that it began and ended");
 }
 
 #[tokio::test]

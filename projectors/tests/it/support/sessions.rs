@@ -2,9 +2,9 @@
 
 use echolog_events::{
     DateTime, DeviceType, Event, IdentifierType, JsonMap, LoginFailed, LoginFailure, LoginMethod,
-    LoginSucceeded, Origin, Platform, RefreshTokenReused, RevokedReason, SessionEvent,
-    SessionRefreshed, SessionRevoked, SessionStarted, Stream, StreamKey, Time, TokenHash,
-    UnlockedBy, UserLocked, UserUnlocked, Uuid,
+    LoginSucceeded, Origin, Platform, RefreshTokenReused, RevokedReason, SessionActivityRecorded,
+    SessionEvent, SessionExpired, SessionRefreshed, SessionRevoked, SessionStarted, Stream,
+    StreamKey, Time, TokenHash, UnlockedBy, UserLocked, UserUnlocked, Uuid,
 };
 
 use super::{Log, id};
@@ -94,6 +94,19 @@ pub(crate) fn refresh(user: Uuid, session: Uuid, generation: u32) -> SessionEven
 pub(crate) fn revoked(user_id: Uuid, session_id: Uuid, reason: RevokedReason) -> SessionEvent {
     let by_user_id = (reason == RevokedReason::Logout).then_some(user_id);
     SessionEvent::SessionRevoked(SessionRevoked { user_id, session_id, reason, by_user_id })
+}
+
+/// Its time was over on this day.
+pub(crate) fn expired(user_id: Uuid, session_id: Uuid, on: i64) -> SessionEvent {
+    let expired_at = day(on);
+    SessionEvent::SessionExpired(SessionExpired { user_id, session_id, expired_at })
+}
+
+/// It was in use on this day.
+pub(crate) fn active(user_id: Uuid, session_id: Uuid, on: i64) -> SessionEvent {
+    let active_at = day(on);
+    let active = SessionActivityRecorded { user_id, session_id, active_at };
+    SessionEvent::SessionActivityRecorded(active)
 }
 
 pub(crate) fn succeeded(user_id: Uuid, session_id: Uuid, device: &str) -> SessionEvent {

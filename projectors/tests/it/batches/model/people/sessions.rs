@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use echolog_events::{
-    LoginFailed, LoginSucceeded, Origin, Recorded, SessionEvent, SessionRefreshed, SessionRevoked,
-    SessionStarted, UserLocked, Uuid,
+    LoginFailed, LoginSucceeded, Origin, Recorded, SessionEvent, SessionRefreshed, SessionStarted,
+    UserLocked, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -82,7 +82,24 @@ impl People {
                 };
                 self.enter(event, "refresh_token_reused", entry);
             }
-            SessionEvent::SessionRevoked(e) => self.revoked(event, e),
+            SessionEvent::SessionRevoked(e) => {
+                let (time, reason) = (at(event.meta.time), json!(e.reason));
+                self.ended(event, (e.user_id, e.session_id), time, reason);
+                let details = json!({ "reason": e.reason, "by_user_id": e.by_user_id });
+                let session = Some(e.session_id);
+                let entry = Entry { session, ..Entry::of(Some(e.user_id), details) };
+                self.enter(event, "session_revoked", entry);
+            }
+            SessionEvent::SessionExpired(e) => {
+                let session = (e.user_id, e.session_id);
+                self.ended(event, session, at(e.expired_at), json!("expired"));
+            }
+            SessionEvent::SessionActivityRecorded(e) => {
+                let row = self.sessions.sessions.get_mut(&(e.user_id, e.session_id));
+                let row = row.expect("a session");
+                row["last_activity_at"] = at(e.active_at);
+                row["updated_at"] = at(time);
+            }
         }
     }
 
@@ -205,23 +222,20 @@ impl People {
         }));
     }
 
-    fn revoked(&mut self, event: &Recorded, e: &SessionRevoked) {
+    fn ended(&mut self, event: &Recorded, (user, session): (Uuid, Uuid), since: Value, why: Value) {
         let time = at(event.meta.time);
         let sessions = &mut self.sessions;
-        let row = sessions.sessions.get_mut(&(e.user_id, e.session_id)).expect("a session");
-        row["revoked_at"] = time.clone();
-        row["revoked_reason"] = json!(e.reason);
+        let row = sessions.sessions.get_mut(&(user, session)).expect("a session");
+        row["revoked_at"] = since;
+        row["revoked_reason"] = why;
         row["updated_at"] = time.clone();
         for token in &mut sessions.tokens {
-            if is_of(token, e.user_id, e.session_id) && token["revoked"] == json!(false) {
+            if is_of(token, user, session) && token["revoked"] == json!(false) {
                 token["revoked"] = json!(true);
                 token["revoked_at"] = time.clone();
                 token["updated_at"] = time.clone();
             }
         }
-        let details = json!({ "reason": e.reason, "by_user_id": e.by_user_id });
-        let entry = Entry { session: Some(e.session_id), ..Entry::of(Some(e.user_id), details) };
-        self.enter(event, "session_revoked", entry);
     }
 
     fn security(

@@ -1,0 +1,137 @@
+//! What happens because time has passed: sessions end that nobody refreshed, locks open.
+//!
+//! Any number may run. A timer decides nothing: it sends a command whose id follows from what is
+//! over, so that several send the same one, and whose owner looks whether it is over indeed. What
+//! gets lost is sent again at the next look.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use echolog_commands::ContentType;
+use echolog_events::{Time, Uuid};
+use echolog_nats::{Bus, BusError, CommandSubject, HeaderMap, Names, header};
+use echolog_projectors::due::{Due, DueStore, Kind};
+use echolog_projectors::store::StoreError;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Builder;
+
+use crate::clock;
+use crate::handler::stopped;
+
+/// Who sends the commands.
+const ACTOR: &str = "svc-echolog";
+
+/// How many things of a kind are ended at one look.
+const BATCH: u32 = 500;
+
+/// How long the same command is sent under the same id, in seconds: one that was refused is decided
+/// anew after that.
+const SLOT: i64 = 60;
+
+/// Looks what is over.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    pub(crate) bus: Bus,
+    pub(crate) names: Names,
+    pub(crate) due: DueStore,
+    /// How often.
+    pub(crate) every: Duration,
+}
+
+/// Why a look was of no use.
+#[derive(Debug, thiserror::Error)]
+enum TimerError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Timers {
+    /// Looks again and again until `stop` turns true.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut now_and_then = interval(self.every);
+        now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Where a look ended that did not reach the end: what cannot be ended is in nobody's way.
+        let mut reached = HashMap::new();
+        loop {
+            tokio::select! {
+                () = stopped(&mut stop) => return,
+                _ = now_and_then.tick() => {}
+            }
+            for kind in [Kind::Session, Kind::Lock] {
+                match self.look(kind, reached.remove(&kind)).await {
+                    Ok(Some(last)) => drop(reached.insert(kind, last)),
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%error, "what is over cannot be ended now"),
+                }
+            }
+        }
+    }
+
+    /// Ends what is over; returns the last one if there may be more.
+    async fn look(&self, kind: Kind, after: Option<Due>) -> Result<Option<Due>, TimerError> {
+        let now = clock::now();
+        let due = self.due.read(kind, now, after.as_ref(), BATCH.into()).await?;
+        for due in &due {
+            self.send(kind, due, now).await?;
+        }
+        let is_full = due.len() >= BATCH as usize;
+        Ok(due.into_iter().next_back().filter(|_| is_full))
+    }
+
+    async fn send(&self, kind: Kind, due: &Due, now: Time) -> Result<(), BusError> {
+        let (command, body): (_, Value) = match kind {
+            Kind::Session => ("expire_session", json!({ "session_id": due.id })),
+            Kind::Lock => ("unlock_user", json!({ "if_over": true })),
+        };
+        let subject = self.names.command(&CommandSubject {
+            actor: ACTOR.to_owned(),
+            domain: "auth".to_owned(),
+            command: command.to_owned(),
+            target: due.user_id.to_string(),
+        });
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COMMAND_ID, command_id(command, due, now).to_string());
+        headers.insert(header::CONTENT_TYPE, ContentType::Json.name());
+        let body = ContentType::Json.encode(&body);
+        self.bus.publish_with_headers(subject, headers, body.into()).await
+    }
+}
+
+/// The same for whoever finds the same thing in the same minute.
+fn command_id(command: &str, due: &Due, now: Time) -> Uuid {
+    let slot = now.timestamp().div_euclid(SLOT) * SLOT;
+    let mut hash = Sha256::new();
+    hash.update(command);
+    hash.update(due.user_id);
+    hash.update(due.id);
+    hash.update(due.at.timestamp_micros().to_be_bytes());
+    let mut random = [0; 10];
+    random.copy_from_slice(&hash.finalize()[..10]);
+    let millis = u64::try_from(slot).unwrap_or_default() * 1000;
+    Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn whoever_finds_the_same_sends_the_same() {
+        let now = Time::default() + TimeDelta::days(20_000);
+        let due = Due { user_id: Uuid::from_u128(1), id: Uuid::from_u128(2), at: now };
+        let id = command_id("expire_session", &due, now);
+        assert_eq!(command_id("expire_session", &due, now + TimeDelta::seconds(59)), id);
+        assert_ne!(command_id("expire_session", &due, now + TimeDelta::seconds(60)), id);
+        assert_ne!(command_id("unlock_user", &due, now), id);
+        let other = Due { at: now - TimeDelta::seconds(1), ..due };
+        assert_ne!(command_id("expire_session", &other, now), id);
+        assert!(id.get_version_num() == 7 && echolog_commands::fields::made(id) == Some(now));
+    }
+}
