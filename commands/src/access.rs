@@ -13,18 +13,46 @@ pub(crate) fn active_user<'w>(
     context: &Context<'_>,
     world: &'w World,
 ) -> Result<&'w User, Rejection> {
-    let user = world
-        .user(context.user()?)
-        .ok_or_else(|| Rejection::unauthenticated("The actor is no registered user."))?;
-    match user.status {
-        AccountStatus::Active => Ok(user),
+    let user = present_user(context, world)?;
+    match user.status_at(context.time) {
         AccountStatus::Pending => {
             Err(Rejection::forbidden("The account waits for a verified contact."))
         }
+        AccountStatus::Active
+        | AccountStatus::Suspended
+        | AccountStatus::Banned
+        | AccountStatus::Deleted => Ok(user),
+    }
+}
+
+/// The acting user, who exists and may act, or could once a contact is verified.
+///
+/// # Errors
+/// `unauthenticated` without such a user, `forbidden` if the account is stopped or gone.
+pub(crate) fn present_user<'w>(
+    context: &Context<'_>,
+    world: &'w World,
+) -> Result<&'w User, Rejection> {
+    let user = world
+        .user(context.user()?)
+        .ok_or_else(|| Rejection::unauthenticated("The actor is no registered user."))?;
+    match user.status_at(context.time) {
+        AccountStatus::Active | AccountStatus::Pending => Ok(user),
         AccountStatus::Suspended => Err(Rejection::forbidden("The account is suspended.")),
         AccountStatus::Banned => Err(Rejection::forbidden("The account is banned.")),
         AccountStatus::Deleted => Err(Rejection::forbidden("The account is deleted.")),
     }
+}
+
+/// A user who is there and whose account is not deleted.
+///
+/// # Errors
+/// `not_found`.
+pub(crate) fn present(world: &World, user: Uuid) -> Result<&User, Rejection> {
+    world
+        .user(user)
+        .filter(|user| user.status != AccountStatus::Deleted)
+        .ok_or_else(|| Rejection::not_found("There is no such user."))
 }
 
 /// The acting user as a member of the conversation that the command is about.

@@ -1,6 +1,6 @@
 //! What every command has to say for itself.
 
-use echolog_events::{Event, SessionEvent, Stream, StreamKey};
+use echolog_events::{AccountEvent, AuditEvent, Event, SessionEvent, Stream, StreamKey};
 use serde_json::Value;
 
 use crate::{Context, Doc, Key, Rejection, World};
@@ -73,6 +73,18 @@ impl NewEvent {
 impl From<echolog_events::MessagesEvent> for NewEvent {
     fn from(event: echolog_events::MessagesEvent) -> Self {
         Self::new(event.stream(), Event::Messages(event))
+    }
+}
+
+impl From<AccountEvent> for NewEvent {
+    fn from(event: AccountEvent) -> Self {
+        Self::new(StreamKey::of(Stream::User, event.user_id()), Event::Accounts(event))
+    }
+}
+
+impl From<AuditEvent> for NewEvent {
+    fn from(event: AuditEvent) -> Self {
+        Self::new(StreamKey::of(Stream::User, event.user_id()), Event::Audit(event))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use echolog_events::{JsonMap, Time, Uuid};
+use echolog_events::{DateTime, JsonMap, Time, Uuid};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -414,6 +414,36 @@ fn plain(value: &Value, levels: usize) -> Result<(), String> {
     }
 }
 
+/// A point in time as RFC 3339 writes it; what is finer than a microsecond is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Moment(Time);
+
+impl Moment {
+    /// The time.
+    #[must_use]
+    pub fn get(self) -> Time {
+        self.0
+    }
+}
+
+impl From<Time> for Moment {
+    fn from(time: Time) -> Self {
+        Self(time)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        DateTime::parse_from_rfc3339(&text)
+            .ok()
+            .and_then(|time| Time::from_timestamp_micros(time.timestamp_micros()))
+            .map(Self)
+            .ok_or_else(|| D::Error::custom("This is no time such as `2026-01-31T12:00:00Z`."))
+    }
+}
+
 /// A password of 8 to 256 bytes. It cannot be printed, and it is never written anywhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
@@ -511,6 +541,9 @@ mod tests {
         assert!(!reads::<Text<0, 5>>(r#""\u0000""#));
         assert!(reads::<Timezone>(r#""Asia/Kolkata""#));
         assert!(!reads::<Timezone>(r#""Asia/Atlantis""#));
+        assert!(reads::<Moment>(r#""2026-01-31T12:00:00.123456789+01:00""#));
+        assert!(!reads::<Moment>(r#""2026-01-31""#));
+        assert!(!reads::<Moment>(r#""tomorrow""#));
         assert!(reads::<LanguageCode>(r#""pt-BR""#));
         assert!(!reads::<LanguageCode>(r#""english""#));
         assert!(!reads::<Metadata>(r#"{"a":["\u0000"]}"#));

@@ -7,6 +7,7 @@
 //! [`Command::decide`] (events, or a [`Rejection`]).
 
 mod access;
+pub mod audit;
 pub mod auth;
 mod context;
 mod decider;

@@ -4,15 +4,17 @@ use echolog_events::{Event, PasswordHash, Stream, Uuid};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
-    ExpireSession, LogIn, RecordSessionActivity, RefreshSession, RegisterUser, RevokeAllSessions,
-    RevokeSession, UnlockUser,
+    BanUser, ChangeUserRole, DeleteUser, ExpireSession, LogIn, RecordSessionActivity,
+    RefreshSession, RegisterUser, ReinstateUser, RevokeAllSessions, RevokeSession, SuspendUser,
+    UnlockUser,
 };
 use crate::fields::Password;
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
-    LeaveConversation, MarkDelivered, MarkRead, PinMessage, RemoveMember, RemoveReaction,
-    SendMessage, UnpinMessage, UpdateConversation,
+    LeaveConversation, MarkDelivered, MarkRead, PinMessage, RemoveDeletedMember, RemoveMember,
+    RemoveReaction, SendMessage, UnpinMessage, UpdateConversation,
 };
 use crate::users::{BlockUser, UnblockUser, UpdateProfile};
 use crate::{ContentType, Context, Decide, Decision, Doc, Needs, Rejection, World};
@@ -159,12 +161,19 @@ registry! {
     UnlockUser = ("auth", "unlock_user", Secrecy::Plain),
     RecordSessionActivity = ("auth", "record_session_activity", Secrecy::Plain),
     ExpireSession = ("auth", "expire_session", Secrecy::Plain),
+    SuspendUser = ("auth", "suspend_user", Secrecy::Plain),
+    BanUser = ("auth", "ban_user", Secrecy::Plain),
+    ReinstateUser = ("auth", "reinstate_user", Secrecy::Plain),
+    ChangeUserRole = ("auth", "change_user_role", Secrecy::Plain),
+    DeleteUser = ("auth", "delete_user", Secrecy::Always),
+    RecordSensitiveAccess = ("audit", "record_sensitive_access", Secrecy::Plain),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),
     BlockUser = ("users", "block_user", Secrecy::Plain),
     UnblockUser = ("users", "unblock_user", Secrecy::Plain),
     CreateConversation = ("messages", "create_conversation", Secrecy::Plain),
     UpdateConversation = ("messages", "update_conversation", Secrecy::Plain),
     AddMembers = ("messages", "add_members", Secrecy::Plain),
+    RemoveDeletedMember = ("messages", "remove_deleted_member", Secrecy::Plain),
     RemoveMember = ("messages", "remove_member", Secrecy::Plain),
     LeaveConversation = ("messages", "leave_conversation", Secrecy::Plain),
     ChangeRole = ("messages", "change_role", Secrecy::Plain),

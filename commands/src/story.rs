@@ -5,6 +5,7 @@
 
 mod dice;
 mod logins;
+mod operators;
 
 use std::collections::HashSet;
 
@@ -187,6 +188,7 @@ impl Story {
             Key::Conversation(_) => State::Conversation(None),
             Key::Message(..) => State::Message(None),
             Key::Claim(_) => State::Claim(Claim::default()),
+            Key::Roster => State::Roster(crate::state::Roster::default()),
         };
         for (index, (stream, event)) in self.past.iter().enumerate() {
             if Key::changed_by(stream, event).as_ref() == Some(key) {

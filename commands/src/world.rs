@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use echolog_events::{
-    AuthEvent, ClaimKind, Event, MessagesEvent, Stream, StreamKey, UsersEvent, Uuid,
+    AdminRosterChanged, AuthEvent, ClaimKind, Event, MessagesEvent, Stream, StreamKey, UsersEvent,
+    Uuid,
 };
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::state::{Blocks, Claim, Conversation, Message, Sessions, State, User};
+use crate::state::{Blocks, Claim, Conversation, Message, Roster, Sessions, State, User};
 
 /// Names a state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +26,8 @@ pub enum Key {
     Message(Uuid, Uuid),
     /// A claim to a unique value.
     Claim(ClaimId),
+    /// Who the administrators are.
+    Roster,
 }
 
 impl Key {
@@ -38,6 +41,22 @@ impl Key {
             | Self::Conversation(id)
             | Self::Message(id, _) => id.to_string(),
             Self::Claim(ClaimId(id)) => id.clone(),
+            Self::Roster => AdminRosterChanged::ID.to_owned(),
+        }
+    }
+
+    /// The stream of a state that is not kept: the last event of the stream says all of it, and
+    /// any process may append the next one.
+    #[must_use]
+    pub fn read_from_log(&self) -> Option<StreamKey> {
+        match self {
+            Self::Claim(id) => Some(id.stream_key()),
+            Self::Roster => Some(AdminRosterChanged::stream()),
+            Self::User(_)
+            | Self::Sessions(_)
+            | Self::Block(_)
+            | Self::Conversation(_)
+            | Self::Message(..) => None,
         }
     }
 
@@ -49,6 +68,8 @@ impl Key {
             Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_)) => {
                 Some(Self::Claim(ClaimId(stream.id.clone())))
             }
+            Event::Auth(AuthEvent::AdminRosterChanged(_)) => Some(Self::Roster),
+            Event::Accounts(e) => Some(Self::User(e.user_id())),
             Event::Sessions(e) => Some(Self::Sessions(e.account_id())),
             Event::Users(UsersEvent::ProfileUpdated(e)) => Some(Self::User(e.user_id)),
             Event::Users(UsersEvent::UserBlocked(e)) => Some(Self::Block(e.user_id)),
@@ -79,6 +100,7 @@ impl Key {
                 | MessagesEvent::MessageDelivered(_)
                 | MessagesEvent::ConversationRead(_),
             )
+            | Event::Audit(_)
             | Event::System(_) => None,
         }
     }
@@ -234,6 +256,16 @@ impl World {
             *claim
         } else {
             Claim::default()
+        }
+    }
+
+    /// Who the administrators are.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        if let Some(State::Roster(roster)) = self.get(&Key::Roster) {
+            roster.clone()
+        } else {
+            Roster::default()
         }
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::{Stream, StreamKey};
+
 /// What happens to accounts and to claims.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum AuthEvent {
@@ -12,6 +14,8 @@ pub enum AuthEvent {
     IdentifierClaimed(IdentifierClaimed),
     /// A unique value is free again. Stream `claim`.
     IdentifierReleased(IdentifierReleased),
+    /// There are other administrators than before. Stream `claim`, its own id.
+    AdminRosterChanged(AdminRosterChanged),
 }
 
 /// An account came to be.
@@ -82,6 +86,26 @@ pub struct IdentifierReleased {
     pub owner_id: Uuid,
 }
 
+/// There are other administrators than before: all of them, so that the last event says who. It is a
+/// claim of its own kind: whoever writes the next one has to know this one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminRosterChanged {
+    /// Who they are now, in order of their ids.
+    pub admins: Vec<Uuid>,
+}
+
+impl AdminRosterChanged {
+    /// The id of its stream, which is no secret: there is one in a tenant.
+    pub const ID: &str = "admin_roster";
+
+    /// Its stream.
+    #[must_use]
+    pub fn stream() -> StreamKey {
+        StreamKey { stream: Stream::Claim, id: Self::ID.to_owned() }
+    }
+}
+
 /// The kinds of unique values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,8 +144,8 @@ pub enum UserType {
     Mobile,
 }
 
-/// What an account may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What an account may do; each may do what those before it may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserRole {
     /// Anyone.

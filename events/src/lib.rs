@@ -4,6 +4,8 @@
 //! written into the log and live for ever. Add; never rename. A new shape of an old event is a new
 //! schema version with an upcaster ([`upcast`]) and a golden file in `events/golden`.
 
+mod account;
+mod audit;
 mod auth;
 mod envelope;
 mod ids;
@@ -15,9 +17,13 @@ mod system;
 pub mod upcast;
 mod users;
 
+pub use account::{
+    AccountEvent, UserBanned, UserDeleted, UserReinstated, UserRoleChanged, UserSuspended,
+};
+pub use audit::{AccessType, AdminAction, AdminActionRecorded, AuditEvent, SensitiveDataAccessed};
 pub use auth::{
-    AccountStatus, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased, PasswordHash,
-    UserRegistered, UserRole, UserType,
+    AccountStatus, AdminRosterChanged, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased,
+    PasswordHash, UserRegistered, UserRole, UserType,
 };
 pub use envelope::{Body, CommandKey, CommandPosition, Meta, Recorded, Unreadable, header};
 pub use ids::{PARTITIONS, Partition, event_id, partition_of};

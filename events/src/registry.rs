@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    AuthEvent, Body, MessagesEvent, SessionEvent, Stream, StreamKey, SystemEvent, Unreadable,
-    UsersEvent, Uuid, upcast,
+    AccountEvent, AdminRosterChanged, AuditEvent, AuthEvent, Body, MessagesEvent, SessionEvent,
+    Stream, StreamKey, SystemEvent, Unreadable, UsersEvent, Uuid, upcast,
 };
 
 /// Any event of any domain.
@@ -12,10 +12,14 @@ use crate::{
 pub enum Event {
     /// Accounts and claims.
     Auth(AuthEvent),
+    /// What becomes of accounts.
+    Accounts(AccountEvent),
     /// Logging in, and sessions.
     Sessions(SessionEvent),
     /// Profiles and blocking.
     Users(UsersEvent),
+    /// What the audit alone remembers.
+    Audit(AuditEvent),
     /// Conversations and messages.
     Messages(MessagesEvent),
     /// The write side itself.
@@ -95,6 +99,12 @@ registry! {
     Auth(AuthEvent::UserRegistered) = "auth.user_registered" at 1,
     Auth(AuthEvent::IdentifierClaimed) = "auth.identifier_claimed" at 1,
     Auth(AuthEvent::IdentifierReleased) = "auth.identifier_released" at 1,
+    Auth(AuthEvent::AdminRosterChanged) = "auth.admin_roster_changed" at 1,
+    Accounts(AccountEvent::UserSuspended) = "auth.user_suspended" at 1,
+    Accounts(AccountEvent::UserBanned) = "auth.user_banned" at 1,
+    Accounts(AccountEvent::UserReinstated) = "auth.user_reinstated" at 1,
+    Accounts(AccountEvent::UserRoleChanged) = "auth.user_role_changed" at 1,
+    Accounts(AccountEvent::UserDeleted) = "auth.user_deleted" at 1,
     Sessions(SessionEvent::LoginSucceeded) = "auth.login_succeeded" at 1,
     Sessions(SessionEvent::LoginFailed) = "auth.login_failed" at 1,
     Sessions(SessionEvent::UserLocked) = "auth.user_locked" at 1,
@@ -108,6 +118,8 @@ registry! {
     Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
     Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
     Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,
+    Audit(AuditEvent::AdminActionRecorded) = "audit.admin_action_recorded" at 1,
+    Audit(AuditEvent::SensitiveDataAccessed) = "audit.sensitive_data_accessed" at 1,
     Messages(MessagesEvent::ConversationCreated) = "messages.conversation_created" at 1,
     Messages(MessagesEvent::ConversationUpdated) = "messages.conversation_updated" at 1,
     Messages(MessagesEvent::ConversationOwnershipTransferred) = "messages.conversation_ownership_transferred" at 1,
@@ -137,8 +149,11 @@ impl Event {
         match self {
             Self::Auth(AuthEvent::UserRegistered(e)) => key.is(Stream::User, e.user_id),
             Self::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_)) => {
-                key.stream == Stream::Claim
+                key.stream == Stream::Claim && key.id != AdminRosterChanged::ID
             }
+            Self::Auth(AuthEvent::AdminRosterChanged(_)) => *key == AdminRosterChanged::stream(),
+            Self::Accounts(e) => key.is(Stream::User, e.user_id()),
+            Self::Audit(e) => key.is(Stream::User, e.user_id()),
             Self::Sessions(e) => key.is(Stream::Session, e.account_id()),
             Self::Users(UsersEvent::ProfileUpdated(e)) => key.is(Stream::User, e.user_id),
             Self::Users(UsersEvent::UserBlocked(e)) => key.is(Stream::Block, e.user_id),

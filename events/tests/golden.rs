@@ -25,6 +25,7 @@ fn samples() -> Vec<Event> {
     let session_id = id(5);
     let origin = Origin { ip_address: "192.0.2.1".parse().ok(), user_agent: text("a browser") };
     let serde_json::Value::Object(device) = json!({ "os": "iOS" }) else { panic!("an object") };
+    let serde_json::Value::Object(action) = json!({ "until": null }) else { panic!("an object") };
     let later = DateTime::from_timestamp(1_800_000_000, 123_456_000).expect("a time");
     vec![
         Event::Auth(AuthEvent::UserRegistered(UserRegistered {
@@ -45,6 +46,36 @@ fn samples() -> Vec<Event> {
         Event::Auth(AuthEvent::IdentifierReleased(IdentifierReleased {
             kind: ClaimKind::DirectPair,
             owner_id: conversation_id,
+        })),
+        Event::Auth(AuthEvent::AdminRosterChanged(AdminRosterChanged {
+            admins: vec![user_id, id(4)],
+        })),
+        Event::Accounts(AccountEvent::UserSuspended(UserSuspended {
+            user_id,
+            reason: "spam".to_owned(),
+            until: Some(later),
+            by_user_id: Some(id(4)),
+        })),
+        Event::Accounts(AccountEvent::UserBanned(UserBanned {
+            user_id,
+            reason: "more spam".to_owned(),
+            by_user_id: None,
+        })),
+        Event::Accounts(AccountEvent::UserReinstated(UserReinstated {
+            user_id,
+            status: AccountStatus::Active,
+            by_user_id: Some(id(4)),
+        })),
+        Event::Accounts(AccountEvent::UserRoleChanged(UserRoleChanged {
+            user_id,
+            old_role: UserRole::User,
+            new_role: UserRole::Moderator,
+            by_user_id: Some(id(4)),
+        })),
+        Event::Accounts(AccountEvent::UserDeleted(UserDeleted {
+            user_id,
+            reason: text("no use for it"),
+            by_user_id: Some(user_id),
         })),
         Event::Sessions(SessionEvent::LoginSucceeded(LoginSucceeded {
             user_id,
@@ -146,6 +177,22 @@ fn samples() -> Vec<Event> {
             reason: text("spam"),
         })),
         Event::Users(UsersEvent::UserUnblocked(UserUnblocked { user_id, blocked_user_id: id(4) })),
+        Event::Audit(AuditEvent::AdminActionRecorded(AdminActionRecorded {
+            user_id,
+            admin_user_id: Some(id(4)),
+            action: AdminAction::SuspendUser,
+            details: action,
+            reason: text("spam"),
+            ip_address: "192.0.2.2".parse().ok(),
+        })),
+        Event::Audit(AuditEvent::SensitiveDataAccessed(SensitiveDataAccessed {
+            user_id,
+            by_user_id: None,
+            data_type: "account".to_owned(),
+            access_type: AccessType::Read,
+            purpose: text("a request of hers"),
+            ip_address: "192.0.2.2".parse().ok(),
+        })),
         Event::Messages(MessagesEvent::ConversationCreated(ConversationCreated {
             conversation_id,
             conversation_type: ConversationType::Direct,

@@ -27,8 +27,8 @@ TO echolog_reader;
 GRANT SELECT (
     id, email, phone_number, username, password_changed_at, role, user_type, account_status,
     email_verified, email_verified_at, phone_verified, phone_verified_at, two_factor_enabled,
-    failed_login_attempts, locked, locked_until, last_login_at, device_id, created_at, updated_at,
-    deleted_at
+    failed_login_attempts, locked, locked_until, last_login_at, device_id, suspension_reason,
+    suspended_at, suspended_until, created_at, updated_at, deleted_at
 ) ON auth.users TO echolog_reader;
 
 -- Without the hashes of tokens.
@@ -51,7 +51,7 @@ GRANT SELECT ON
     messages.conversation_participants, messages.message_receipts, messages.message_status,
     messages.delivery_tracking, messages.reactions,
     views.unread_counts,
-    audit.auth_events, audit.record_changes,
+    audit.auth_events, audit.record_changes, audit.admin_actions, audit.sensitive_data_access,
     projection.checkpoints
 TO echolog_reader;
 
@@ -77,7 +77,8 @@ TO echolog_projector;
 
 -- What happened stays.
 GRANT SELECT, INSERT ON
-    audit.auth_events, audit.record_changes, auth.login_history, auth.security_events
+    audit.auth_events, audit.record_changes, audit.admin_actions, audit.sensitive_data_access,
+    auth.login_history, auth.security_events
 TO echolog_projector;
 GRANT EXECUTE ON FUNCTION audit.ensure_month(date) TO echolog_projector;
 

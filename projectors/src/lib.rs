@@ -25,6 +25,7 @@ mod messages;
 pub mod origin;
 pub mod parked;
 mod parking;
+pub mod people;
 mod projection;
 pub mod rebuild;
 mod rows;

@@ -85,7 +85,9 @@ impl Projection {
                 "threads",
                 "participant_history",
             ],
-            Self::Audit => &["record_changes", "auth_events"],
+            Self::Audit => {
+                &["record_changes", "auth_events", "admin_actions", "sensitive_data_access"]
+            }
             Self::Ledger => &["ledger"],
             Self::Deciders => &["deciders"],
         }

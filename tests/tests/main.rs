@@ -5,6 +5,7 @@
 mod backup;
 mod callout;
 mod cli;
+mod cli_user;
 mod clients;
 mod commands;
 mod connects;
@@ -14,6 +15,7 @@ mod corpus;
 mod crash;
 mod logins;
 mod model;
+mod operators;
 mod parking;
 mod projections;
 mod setup;

@@ -9,9 +9,11 @@ mod dev;
 mod migrate;
 mod parked;
 mod replay;
+mod secret;
 mod send;
 mod serve;
 mod tail;
+mod user;
 mod verify;
 
 use std::process::ExitCode;
@@ -65,6 +67,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Make the accounts of a nats-server, for end users to connect to it.
     Accounts(accounts::Args),
+    /// Look after accounts, as an operator.
+    User(user::Args),
     /// Send a command and wait for its outcome.
     Send(send::Args),
     /// Print events as JSON lines.
@@ -104,6 +108,7 @@ impl Command {
             | Self::Parked(_)
             | Self::Backup(_)
             | Self::Restore(_)
+            | Self::User(_)
             | Self::Send(_)
             | Self::Tail(_)
             | Self::Describe(_)
@@ -169,6 +174,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Parked(args) => parked::run(config, args).await,
         Command::Backup(args) => backup::backup(config, args).await,
         Command::Restore(args) => backup::restore(config, args).await,
+        Command::User(args) => user::run(config, args).await,
         Command::Send(args) => send::run(config, args).await,
         Command::Tail(args) => tail::run(config, args).await,
         Command::Bench(args) => bench::run(config, args).await,

@@ -353,7 +353,7 @@ impl Engine {
             }
             Err(error) => {
                 tracing::warn!(%error, "claims cannot be read");
-                for key in keys.iter().filter(|key| matches!(key, Key::Claim(_))) {
+                for key in keys.iter().filter(|key| key.read_from_log().is_some()) {
                     self.states.fail(key);
                 }
             }
@@ -361,7 +361,7 @@ impl Engine {
         match &mut loaded {
             Some(loaded) => self.states.fill(keys, loaded, &self.tail),
             None => {
-                for key in keys.iter().filter(|key| !matches!(key, Key::Claim(_))) {
+                for key in keys.iter().filter(|key| key.read_from_log().is_none()) {
                     self.states.fail(key);
                 }
             }

@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use echolog_commands::state::Claim;
+use echolog_commands::state::{Claim, Roster};
 use echolog_commands::{Key, State, World};
-use echolog_events::{Partition, Stream, StreamKey, Uuid, partition_of};
+use echolog_events::{
+    AdminRosterChanged, Body, Partition, Recorded, Stream, StreamKey, Uuid, partition_of,
+};
 use echolog_nats::{BusError, EventLog};
 use echolog_projectors::store::{LoadRequest, Loaded, Store};
 use futures::future::try_join_all;
@@ -43,7 +45,7 @@ fn stream(key: &Key) -> Option<StreamKey> {
         Key::Sessions(id) => Some(StreamKey::of(Stream::Session, *id)),
         Key::Block(id) => Some(StreamKey::of(Stream::Block, *id)),
         Key::Conversation(id) => Some(StreamKey::of(Stream::Conversation, *id)),
-        Key::Message(..) | Key::Claim(_) => None,
+        Key::Message(..) | Key::Claim(_) | Key::Roster => None,
     }
 }
 
@@ -56,10 +58,15 @@ impl States {
     /// Begins a tick. Claims are forgotten: others append them too.
     pub(super) fn begin(&mut self) {
         self.unknown.clear();
+        self.forget_claims();
+        self.world.age(&mut self.old, MESSAGES, OTHERS);
+    }
+
+    /// Forgets what is read from the log itself.
+    pub(super) fn forget_claims(&mut self) {
         for key in self.claims.drain(..) {
             self.world.remove(&key);
         }
-        self.world.age(&mut self.old, MESSAGES, OTHERS);
     }
 
     /// Whether a state cannot be told now.
@@ -123,7 +130,8 @@ impl States {
                     | Key::Sessions(_)
                     | Key::Block(_)
                     | Key::Conversation(_)
-                    | Key::Claim(_),
+                    | Key::Claim(_)
+                    | Key::Roster,
                 ) => {
                     continue;
                 }
@@ -159,7 +167,8 @@ pub(super) fn request(keys: &HashSet<Key>, ledger: Vec<(Uuid, Uuid)>) -> LoadReq
                 | Key::Sessions(_)
                 | Key::Block(_)
                 | Key::Conversation(_)
-                | Key::Claim(_),
+                | Key::Claim(_)
+                | Key::Roster,
             ) => {}
         }
     }
@@ -184,34 +193,70 @@ pub(super) async fn load(store: &Store, request: LoadRequest) -> Option<Loaded> 
     }
 }
 
-/// Reads claims from the log itself.
+/// Reads claims, and who the administrators are, from the log itself.
 pub(super) async fn claims(
     log: &EventLog,
     keys: &HashSet<Key>,
 ) -> Result<HashMap<Key, State>, BusError> {
-    let reads = keys.iter().filter_map(|key| match key {
-        Key::Claim(id) => Some(async move {
-            let last = log.last(partition(key), &id.stream_key()).await?;
-            let mut state = State::Claim(Claim::default());
-            if let Some(echolog_events::Recorded {
-                body: echolog_events::Body::Known(event),
-                seq,
-                ..
-            }) = last
-            {
-                state.evolve(&event, seq);
-                if log.is_torn(seq).await? {
-                    // Nobody has it: only what is free is ever claimed.
-                    state = State::Claim(Claim { owner: None, seq });
-                }
-            }
-            Ok((key.clone(), state))
-        }),
+    let reads = keys.iter().filter_map(|key| {
+        let stream = key.read_from_log()?;
+        Some(async move { Ok((key.clone(), last_of(log, key, &stream).await?)) })
+    });
+    Ok(try_join_all(reads).await?.into_iter().collect())
+}
+
+/// What the last event of a stream says.
+async fn last_of(log: &EventLog, key: &Key, stream: &StreamKey) -> Result<State, BusError> {
+    let last = log.last(partition(key), stream).await?;
+    let Some(Recorded { body: Body::Known(event), seq, .. }) = last else {
+        return Ok(initial(key));
+    };
+    let torn = log.is_torn(seq).await?;
+    let mut state = initial(key);
+    if !torn {
+        state.evolve(&event, seq);
+        return Ok(state);
+    }
+    match &mut state {
+        // Nobody has it: only what is free is ever claimed.
+        State::Claim(claim) => claim.seq = seq,
+        // It is as it was before.
+        State::Roster(roster) => *roster = Roster { seq, ..roster_before(log, seq).await? },
+        State::User(_)
+        | State::Sessions(_)
+        | State::Block(_)
+        | State::Conversation(_)
+        | State::Message(_) => {}
+    }
+    Ok(state)
+}
+
+/// The state before the first event of its stream.
+fn initial(key: &Key) -> State {
+    match key {
+        Key::Roster => State::Roster(Roster::default()),
         Key::User(_)
         | Key::Sessions(_)
         | Key::Block(_)
         | Key::Conversation(_)
-        | Key::Message(..) => None,
-    });
-    Ok(try_join_all(reads).await?.into_iter().collect())
+        | Key::Message(..)
+        | Key::Claim(_) => State::Claim(Claim::default()),
+    }
+}
+
+/// Who the administrators were before an event: groups that the log has only the beginning of say
+/// nothing. It seldom happens, and there are few of these events.
+async fn roster_before(log: &EventLog, end: u64) -> Result<Roster, BusError> {
+    let (stream, mut roster) = (AdminRosterChanged::stream(), Roster::default());
+    let mut from = 1;
+    while let Some(event) = log.first(partition_of(&stream.id), &stream, from).await? {
+        if event.seq >= end {
+            break;
+        }
+        if let (Body::Known(known), false) = (&event.body, log.is_torn(event.seq).await?) {
+            roster.evolve(known, event.seq);
+        }
+        from = event.seq + 1;
+    }
+    Ok(roster)
 }

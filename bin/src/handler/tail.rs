@@ -90,9 +90,10 @@ impl Tail {
                     world.evolve(&event.key, known, event.seq);
                 }
             }
-            // Claims are always read from the log itself.
             match Key::changed_by(&event.key, known) {
-                None | Some(Key::Claim(_)) => {}
+                None => {}
+                // Those are always read from the log itself.
+                Some(key) if key.read_from_log().is_some() => {}
                 Some(key) => {
                     self.order.push_back((event.seq, key.clone()));
                     self.events.entry(key).or_default().push_back(Arc::clone(&event));

@@ -63,6 +63,13 @@ struct Group {
     positions: HashMap<Partition, CommandPosition>,
 }
 
+impl Group {
+    /// Whether an event names the last one of its stream, and the group has another for it.
+    fn expects(&self, new: &NewEvent) -> bool {
+        new.expected.is_some() && self.records.iter().any(|record| record.key == new.key)
+    }
+}
+
 pub(super) struct Tick<'e> {
     engine: &'e mut Engine,
     time: Time,
@@ -226,7 +233,11 @@ impl<'e> Tick<'e> {
                 queue.push_front(entry);
                 break;
             }
-            let verdict = self.verdict(&entry.admitted, &mut group).await;
+            let Some(verdict) = self.verdict(&entry.admitted, &mut group).await else {
+                queue.push_front(entry);
+                self.engine.states.forget_claims();
+                break;
+            };
             let Admitted { partition, key, .. } = entry.admitted;
             if let Source::Queue { position, .. } = entry.admitted.source {
                 group.positions.insert(partition, position);
@@ -255,25 +266,28 @@ impl<'e> Tick<'e> {
         })
     }
 
-    async fn verdict(&mut self, admitted: &Admitted, group: &mut Group) -> Verdict {
+    /// What becomes of a command; `None` if that depends on what becomes of the group first.
+    async fn verdict(&mut self, admitted: &Admitted, group: &mut Group) -> Option<Verdict> {
         if let Some(index) = group.keys.get(&admitted.key) {
-            return match &group.entries[*index].0.admitted {
+            return Some(match &group.entries[*index].0.admitted {
                 first if first.digest == admitted.digest => Verdict::SameAs(*index),
                 _ => Verdict::Refused(id_was_used(&admitted.command)),
-            };
+            });
         }
         if let Some(rejection) = self.engine.rejected.get(admitted.key, admitted.digest) {
-            return Verdict::Refused(rejection.clone());
+            return Some(Verdict::Refused(rejection.clone()));
         }
         let known = self.engine.tail.window.get(admitted.key);
         if let Some(done) = known.or_else(|| self.ledger.get(&admitted.key)) {
             if done.digest != admitted.digest {
-                return Verdict::Refused(id_was_used(&admitted.command));
+                return Some(Verdict::Refused(id_was_used(&admitted.command)));
             }
             let refused = done.events.first().and_then(|first| auth::refused_with(first));
-            return refused.map_or_else(|| Verdict::Known(done.clone()), Verdict::Refused);
+            return Some(refused.map_or_else(|| Verdict::Known(done.clone()), Verdict::Refused));
         }
-        match self.judge_on_all_news(admitted, group).await {
+        Some(match self.judge_on_all_news(admitted, group).await {
+            // What is expected of a stream is its place in the log, which the group has to have first.
+            Ok(events) if events.iter().any(|new| group.expects(new)) => return None,
             Ok(events) => {
                 let (first, count) = record(admitted, events, self.time, group, self.engine);
                 Verdict::Accepted { first, count }
@@ -281,12 +295,12 @@ impl<'e> Tick<'e> {
             Err(mut rejection) => {
                 let events = std::mem::take(&mut rejection.events).into_vec();
                 if events.is_empty() {
-                    return Verdict::Refused(rejection);
+                    return Some(Verdict::Refused(rejection));
                 }
                 let (first, count) = record(admitted, events, self.time, group, self.engine);
                 Verdict::RefusedWith { rejection, first, count }
             }
-        }
+        })
     }
 
     /// Decides a command. A no that may rest on what another process has changed meanwhile is
@@ -321,6 +335,7 @@ impl<'e> Tick<'e> {
         let events = caught(admitted.command_id, || admitted.command.decide(&context, world))??;
         // Only whoever may do this is told the version.
         self.check_version(admitted, group).await?;
+        self.check_holdings(admitted, group).await?;
         let again = matches!(admitted.source, Source::Queue { again: true, .. });
         if again && !events.is_empty() {
             return Err(Rejection::conflict(
@@ -349,17 +364,32 @@ impl<'e> Tick<'e> {
 
     async fn check_version(&self, admitted: &Admitted, group: &Group) -> Result<(), Rejection> {
         let Some(expected) = admitted.expected_version else { return Ok(()) };
-        let stream = own_stream(&admitted.command, admitted.target);
-        let moved = group.records.iter().any(|record| record.key == stream);
-        let last = self.engine.log.last(admitted.partition, &stream).await;
-        let last = last.map_err(|_| Rejection::unavailable("The log cannot be read now."))?;
-        let version = last.map_or(0, |event| event.seq);
+        let (version, moved) = self.version(admitted, group).await?;
         if moved || version != expected {
             return Err(Rejection::conflict(format!(
                 "The version is {version}, not {expected}; read the state again."
             )));
         }
         Ok(())
+    }
+
+    /// What the request path has read about an account may be old news.
+    async fn check_holdings(&self, admitted: &Admitted, group: &Group) -> Result<(), Rejection> {
+        let Some(holdings) = &admitted.findings.holdings else { return Ok(()) };
+        let (version, moved) = self.version(admitted, group).await?;
+        if moved || version != holdings.version {
+            return Err(Rejection::unavailable("The account has just changed; send it again."));
+        }
+        Ok(())
+    }
+
+    /// The last event of the target's own stream, and whether this group holds a newer one.
+    async fn version(&self, admitted: &Admitted, group: &Group) -> Result<(u64, bool), Rejection> {
+        let stream = own_stream(&admitted.command, admitted.target);
+        let moved = group.records.iter().any(|record| record.key == stream);
+        let last = self.engine.log.last(admitted.partition, &stream).await;
+        let last = last.map_err(|_| Rejection::unavailable("The log cannot be read now."))?;
+        Ok((last.map_or(0, |event| event.seq), moved))
     }
 
     /// Appends a group and answers its commands. Returns the commands that have to be decided

@@ -1,7 +1,7 @@
 //! What the request path finds out about a command before its owner decides it: everything that
 //! takes a secret, a key or chance. Nothing in it can be turned back into a secret.
 
-use echolog_events::{Origin, TokenHash, Uuid};
+use echolog_events::{ClaimKind, Origin, TokenHash, Uuid};
 use serde::{Deserialize, Serialize};
 
 /// What was found out about one command.
@@ -16,6 +16,9 @@ pub struct Findings {
     /// For `refresh_session`; nothing if what was shown is no token of ours for this user.
     #[serde(default)]
     pub refresh: Option<Refresh>,
+    /// For `delete_user`.
+    #[serde(default)]
+    pub holdings: Option<Holdings>,
 }
 
 /// Who tries to log in, and with what success.
@@ -31,6 +34,17 @@ pub struct Login {
     pub tokens: NewTokens,
     /// A name for the device, in case that the client gave none.
     pub device_id: String,
+}
+
+/// What an account has, as its own events tell it, and whether it is its owner who asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Holdings {
+    /// The claims to its names: the ids of their streams.
+    pub claims: Vec<(ClaimKind, String)>,
+    /// The sequence of the last event of the account that was read: nothing may have come after it.
+    pub version: u64,
+    /// Whether the password that was shown is the account's; `None`: none was shown.
+    pub check: Option<Check>,
 }
 
 /// What became of a password.

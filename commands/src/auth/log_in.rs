@@ -88,7 +88,7 @@ impl LogIn {
             Check::Wrong => Some(LoginFailure::WrongPassword),
             Check::NoPassword => Some(LoginFailure::NoPassword),
             Check::Unknown => Some(LoginFailure::UnknownIdentifier),
-            Check::Right => match world.user(context.target)?.status {
+            Check::Right => match world.user(context.target)?.status_at(context.time) {
                 AccountStatus::Active | AccountStatus::Pending => None,
                 AccountStatus::Suspended => Some(LoginFailure::Suspended),
                 AccountStatus::Banned => Some(LoginFailure::Banned),

@@ -1,31 +1,42 @@
 //! Commands about accounts and sessions.
 
+mod ban_user;
+mod change_user_role;
+mod delete_user;
 mod expire_session;
 mod findings;
 mod log_in;
+mod operators;
 mod record_session_activity;
 mod refresh_session;
 mod register_user;
+mod reinstate_user;
 mod revoke_all_sessions;
 mod revoke_session;
 mod standing;
+mod suspend_user;
 mod unlock_user;
 
 use echolog_events::{RevokedReason, SessionEvent, SessionRevoked, UserRole, Uuid};
 
 use crate::{Actor, Context, Key, Needs, Rejection, World, access};
 
+pub use ban_user::BanUser;
+pub use change_user_role::ChangeUserRole;
+pub use delete_user::DeleteUser;
 pub use expire_session::ExpireSession;
-pub use findings::{Check, Findings, Login, NewTokens, Refresh};
+pub use findings::{Check, Findings, Holdings, Login, NewTokens, Refresh};
 pub use log_in::LogIn;
 pub use record_session_activity::RecordSessionActivity;
 pub use refresh_session::RefreshSession;
 pub use register_user::RegisterUser;
 #[cfg(any(test, feature = "story"))]
 pub(crate) use register_user::registered_for_tests;
+pub use reinstate_user::ReinstateUser;
 pub use revoke_all_sessions::RevokeAllSessions;
 pub use revoke_session::RevokeSession;
 pub use standing::{Ask, Ended, Right, Standing};
+pub use suspend_user::SuspendUser;
 pub use unlock_user::UnlockUser;
 
 /// Under what right somebody acts on an account.
@@ -145,7 +156,7 @@ mod tests {
                 tokens: tokens(number, 0),
                 device_id: format!("made up {number}"),
             }),
-            refresh: None,
+            ..Findings::default()
         }
     }
 

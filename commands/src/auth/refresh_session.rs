@@ -102,7 +102,7 @@ impl Decide for RefreshSession {
                 return Err(not_right().leaving([reused.into(), ended.into()]));
             }
         }
-        match user.status {
+        match user.status_at(context.time) {
             AccountStatus::Active | AccountStatus::Pending => {}
             AccountStatus::Suspended | AccountStatus::Banned | AccountStatus::Deleted => {
                 return Err(Rejection::forbidden("The account may not act."));

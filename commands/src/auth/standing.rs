@@ -1,7 +1,9 @@
 //! Whether somebody may be connected: what the auth callout asks the owner of an account. It is no
 //! command, since nothing changes.
 
-use echolog_events::{AccountStatus, AuthEvent, Event, SessionEvent, Time, TokenHash, Uuid};
+use echolog_events::{
+    AccountEvent, AccountStatus, AuthEvent, Event, SessionEvent, Time, TokenHash, Uuid,
+};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
@@ -52,7 +54,7 @@ impl Ask {
             }
         };
         let proved = self.shown.as_ref().is_none_or(|shown| is_same(shown, hash));
-        let may = match world.user(self.user_id)?.status {
+        let may = match world.user(self.user_id)?.status_at(now) {
             // Who has to verify a contact does so as oneself.
             AccountStatus::Active | AccountStatus::Pending => true,
             AccountStatus::Suspended | AccountStatus::Banned | AccountStatus::Deleted => false,
@@ -87,6 +89,11 @@ impl Ended {
             Event::Sessions(SessionEvent::SessionExpired(e)) => {
                 Some(Self::Right(e.user_id, Right::Session(e.session_id)))
             }
+            Event::Accounts(
+                stops @ (AccountEvent::UserSuspended(_)
+                | AccountEvent::UserBanned(_)
+                | AccountEvent::UserDeleted(_)),
+            ) => Some(Self::Account(stops.user_id())),
             Event::Sessions(
                 SessionEvent::LoginSucceeded(_)
                 | SessionEvent::LoginFailed(_)
@@ -101,8 +108,13 @@ impl Ended {
             | Event::Auth(
                 AuthEvent::UserRegistered(_)
                 | AuthEvent::IdentifierClaimed(_)
-                | AuthEvent::IdentifierReleased(_),
+                | AuthEvent::IdentifierReleased(_)
+                | AuthEvent::AdminRosterChanged(_),
             )
+            | Event::Accounts(
+                AccountEvent::UserReinstated(_) | AccountEvent::UserRoleChanged(_),
+            )
+            | Event::Audit(_)
             | Event::Users(_)
             | Event::Messages(_)
             | Event::System(_) => None,

@@ -1,7 +1,7 @@
 use echolog_events::{MessagesEvent, ParticipantJoined, Role, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::access::{member, need_member, neither_blocks};
+use crate::access::{member, need_member, neither_blocks, present};
 use crate::doc::{Doc, required};
 use crate::fields::UserIds;
 use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
@@ -54,9 +54,7 @@ impl Decide for AddMembers {
                 rejection.field = Some(format!("user_ids[{index}]"));
                 rejection
             };
-            if world.user(user_id).is_none() {
-                return Err(about(Rejection::not_found("There is no such user.")));
-            }
+            present(world, user_id).map_err(about)?;
             neither_blocks(world, member.user, user_id).map_err(about)?;
             let joined = ParticipantJoined {
                 conversation_id: context.target,

@@ -5,7 +5,7 @@ use echolog_events::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::access::{active_user, neither_blocks};
+use crate::access::{active_user, neither_blocks, present};
 use crate::doc::{Doc, optional, required};
 use crate::fields::{Text, Url, UserIds};
 use crate::{ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
@@ -144,10 +144,8 @@ impl Decide for CreateConversation {
                 rejection.field = Some(format!("member_user_ids[{index}]"));
                 rejection
             };
-            let Some(user) = world.user(member) else {
-                return Err(about(Rejection::not_found("There is no such user.")));
-            };
-            if self.is_direct() && user.status != AccountStatus::Active {
+            let user = present(world, member).map_err(about)?;
+            if self.is_direct() && user.status_at(context.time) != AccountStatus::Active {
                 return Err(about(Rejection::not_found("The user is not active.")));
             }
             neither_blocks(world, creator, member).map_err(about)?;

@@ -8,6 +8,7 @@ mod claim;
 mod conversation;
 mod message;
 mod owner;
+mod roster;
 mod sessions;
 mod user;
 
@@ -16,6 +17,7 @@ pub use claim::Claim;
 pub use conversation::Conversation;
 pub use message::{Message, content_digest};
 pub use owner::Owner;
+pub use roster::Roster;
 pub use sessions::{Session, Sessions};
 pub use user::{Profile, User};
 
@@ -36,6 +38,8 @@ pub enum State {
     Message(Option<Message>),
     /// A claim.
     Claim(Claim),
+    /// Who the administrators are.
+    Roster(Roster),
 }
 
 impl State {
@@ -67,6 +71,7 @@ impl State {
             Self::Conversation(conversation) => Conversation::evolve(conversation, event),
             Self::Message(message) => Message::evolve(message, event),
             Self::Claim(claim) => claim.evolve(event, seq),
+            Self::Roster(roster) => roster.evolve(event, seq),
         }
     }
 
@@ -78,7 +83,7 @@ impl State {
             Self::Sessions(sessions) => rmp_serde::to_vec_named(sessions),
             Self::Block(blocks) => rmp_serde::to_vec_named(blocks),
             Self::Conversation(conversation) => rmp_serde::to_vec_named(conversation.as_ref()?),
-            Self::Message(_) | Self::Claim(_) => return None,
+            Self::Message(_) | Self::Claim(_) | Self::Roster(_) => return None,
         };
         Some(bytes.expect("a decider's state has nothing that MessagePack lacks"))
     }

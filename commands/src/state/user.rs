@@ -1,14 +1,20 @@
 use echolog_events::{
-    AccountStatus, AuthEvent, Event, ProfileUpdated, ProfileVisibility, UserRegistered, UserRole,
-    UsersEvent,
+    AccountEvent, AccountStatus, AuthEvent, Event, ProfileUpdated, ProfileVisibility, Time,
+    UserRegistered, UserRole, UsersEvent,
 };
 use serde::{Deserialize, Serialize};
 
 /// What decisions remember of a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// Whether the user may act.
+    /// Whether the user may act, but for time: see [`Self::status_at`].
     pub status: AccountStatus,
+    /// When a suspension is over by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_until: Option<Time>,
+    /// Whether the account was waiting for a verified contact when it was stopped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_pending: bool,
     /// What the user may do.
     pub role: UserRole,
     /// The profile, to tell a change from none.
@@ -38,14 +44,53 @@ impl User {
     pub(super) fn evolve(user: &mut Option<Self>, event: &Event) {
         if let Event::Auth(AuthEvent::UserRegistered(e)) = event {
             *user = Some(Self::registered(e));
-        } else if let (Some(user), Event::Users(UsersEvent::ProfileUpdated(e))) = (user, event) {
-            user.update(e);
+            return;
         }
+        let Some(user) = user else { return };
+        if let Event::Users(UsersEvent::ProfileUpdated(e)) = event {
+            user.update(e);
+        } else if let Event::Accounts(e) = event {
+            user.become_of(e);
+        }
+    }
+
+    /// Whether the user may act at a time: a suspension may be over.
+    #[must_use]
+    pub fn status_at(&self, now: Time) -> AccountStatus {
+        match (self.status, self.suspended_until) {
+            (AccountStatus::Suspended, Some(until)) if until <= now => self.status_before(),
+            (status, _) => status,
+        }
+    }
+
+    /// What the account was before it was stopped.
+    #[must_use]
+    pub fn status_before(&self) -> AccountStatus {
+        if self.was_pending { AccountStatus::Pending } else { AccountStatus::Active }
+    }
+
+    fn become_of(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::UserSuspended(e) => self.stop(AccountStatus::Suspended, e.until),
+            AccountEvent::UserBanned(_) => self.stop(AccountStatus::Banned, None),
+            AccountEvent::UserReinstated(e) => {
+                (self.status, self.suspended_until, self.was_pending) = (e.status, None, false);
+            }
+            AccountEvent::UserRoleChanged(e) => self.role = e.new_role,
+            AccountEvent::UserDeleted(_) => self.stop(AccountStatus::Deleted, None),
+        }
+    }
+
+    fn stop(&mut self, status: AccountStatus, until: Option<Time>) {
+        self.was_pending |= self.status == AccountStatus::Pending;
+        (self.status, self.suspended_until) = (status, until);
     }
 
     fn registered(event: &UserRegistered) -> Self {
         Self {
             status: event.account_status,
+            suspended_until: None,
+            was_pending: false,
             role: event.role,
             profile: Profile {
                 display_name: event.display_name.clone(),

@@ -3,7 +3,7 @@
 use echolog_events::{ConversationType, Event, MessagesEvent, Role, Uuid};
 use serde_json::{Value, json};
 
-use super::{Story, id, logins};
+use super::{Story, id, logins, operators};
 use crate::auth::Findings;
 use crate::{Actor, Command, CommandType, ContentType, Decision, Key, World};
 
@@ -44,6 +44,13 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (2, "auth", "unlock_user"),
     (2, "auth", "record_session_activity"),
     (2, "auth", "expire_session"),
+    (1, "auth", "suspend_user"),
+    (1, "auth", "ban_user"),
+    (3, "auth", "reinstate_user"),
+    (2, "auth", "change_user_role"),
+    (2, "auth", "delete_user"),
+    (2, "messages", "remove_deleted_member"),
+    (1, "audit", "record_sensitive_access"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.
@@ -186,6 +193,9 @@ impl Story {
         if logins::NAMES.contains(&name) {
             return self.roll_login(name, roll);
         }
+        if operators::NAMES.contains(&name) {
+            return self.roll_operator(name, roll);
+        }
         let scene = Scene::new(self, roll);
         let (actor, target) = match name {
             "register_user" => (roll.user(), roll.user()),
@@ -268,6 +278,8 @@ impl Scene {
             }
             Event::Messages(_)
             | Event::Auth(_)
+            | Event::Accounts(_)
+            | Event::Audit(_)
             | Event::Sessions(_)
             | Event::Users(_)
             | Event::System(_) => None,

@@ -108,7 +108,7 @@ impl Story {
                 user_agent: Some("a browser".to_owned()),
             },
         };
-        Findings { origin, login: Some(login), refresh: None }
+        Findings { origin, login: Some(login), ..Findings::default() }
     }
 
     /// Mostly the token that is good now, at times an earlier one.

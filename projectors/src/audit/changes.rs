@@ -1,10 +1,10 @@
 //! What an event changes, row by row.
 
 use echolog_events::{
-    AuthEvent, Body, ConversationCreated, ConversationUpdated, DeviceType, Event, JsonMap,
-    MessageSent, MessagesEvent, ParticipantJoined, ProfileUpdated, Reaction, Recorded,
-    RevokedReason, Role, SessionEvent, SessionRefreshed, SessionStarted, UserRegistered,
-    UsersEvent, Uuid,
+    AccountEvent, AccountStatus, AuthEvent, Body, ConversationCreated, ConversationUpdated,
+    DeviceType, Event, JsonMap, MessageSent, MessagesEvent, ParticipantJoined, ProfileUpdated,
+    Reaction, Recorded, RevokedReason, Role, SessionEvent, SessionRefreshed, SessionStarted,
+    UserRegistered, UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -94,6 +94,7 @@ pub(super) fn changes(event: &Recorded) -> Vec<Change> {
     let at = times::json(event.meta.time);
     match known {
         Event::Auth(AuthEvent::UserRegistered(e)) => registered(e, &at),
+        Event::Accounts(e) => account(e, &at),
         Event::Users(UsersEvent::ProfileUpdated(e)) => vec![profile(e, &at)],
         Event::Users(UsersEvent::UserBlocked(e)) => {
             let id = ids::blocked_user(e.user_id, e.blocked_user_id);
@@ -112,7 +113,12 @@ pub(super) fn changes(event: &Recorded) -> Vec<Change> {
         }
         Event::Sessions(e) => session(e, &at),
         Event::Messages(e) => in_conversation(e, &at),
-        Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
+        Event::Auth(
+            AuthEvent::IdentifierClaimed(_)
+            | AuthEvent::IdentifierReleased(_)
+            | AuthEvent::AdminRosterChanged(_),
+        )
+        | Event::Audit(_)
         | Event::System(_) => Vec::new(),
     }
 }
@@ -220,6 +226,37 @@ fn registered(e: &UserRegistered, at: &Value) -> Vec<Change> {
         user_row(Table::Users, e.user_id, Op::Insert(user)),
         user_row(Table::Profiles, e.user_id, Op::Insert(profile)),
     ]
+}
+
+fn account(event: &AccountEvent, at: &Value) -> Vec<Change> {
+    let user = event.user_id();
+    let account = |op| vec![user_row(Table::Users, user, op)];
+    let standing = |status_now, stopped: Option<(&str, Option<Value>)>| {
+        account(Op::Patch(json!({
+            "account_status": status(status_now), "suspension_reason": stopped.as_ref().map(|it| it.0),
+            "suspended_at": stopped.as_ref().map(|_| at),
+            "suspended_until": stopped.as_ref().and_then(|it| it.1.as_ref()), "updated_at": at,
+        })))
+    };
+    match event {
+        AccountEvent::UserSuspended(e) => {
+            standing(AccountStatus::Suspended, Some((&e.reason, e.until.map(times::json))))
+        }
+        AccountEvent::UserBanned(e) => standing(AccountStatus::Banned, Some((&e.reason, None))),
+        AccountEvent::UserReinstated(e) => standing(e.status, None),
+        AccountEvent::UserRoleChanged(e) => {
+            account(Op::Patch(json!({ "role": role(e.new_role), "updated_at": at })))
+        }
+        AccountEvent::UserDeleted(_) => {
+            let deleted = json!({ "deleted_at": at, "updated_at": at });
+            let mut account = deleted.clone();
+            account["account_status"] = json!(status(AccountStatus::Deleted));
+            vec![
+                user_row(Table::Users, user, Op::Patch(account)),
+                user_row(Table::Profiles, user, Op::Patch(deleted)),
+            ]
+        }
+    }
 }
 
 fn session(event: &SessionEvent, at: &Value) -> Vec<Change> {

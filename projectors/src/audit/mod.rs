@@ -10,6 +10,7 @@
 //! The row before is what the audit itself recorded last about it, never another projection's
 //! table: that one is at another place of the log.
 
+mod actions;
 mod changes;
 mod images;
 mod months;
@@ -37,6 +38,8 @@ pub(crate) struct Audit {
     months: Months,
     changes: Table,
     auth_events: Table,
+    admin_actions: Table,
+    looks: Table,
 }
 
 impl Audit {
@@ -46,6 +49,8 @@ impl Audit {
             months: Months::new(target),
             changes: Table::new(target, "record_changes", CHANGES),
             auth_events: Table::new(target, "auth_events", trail::COLUMNS),
+            admin_actions: Table::new(target, "admin_actions", actions::ACTIONS),
+            looks: Table::new(target, "sensitive_data_access", actions::LOOKS),
         }
     }
 
@@ -59,6 +64,8 @@ impl Audit {
         let mut images = self.images.load(connection, &changes).await?;
         let mut records = Rows::new();
         let mut auth_events = Rows::new();
+        let mut admin_actions = Rows::new();
+        let mut looks = Rows::new();
         for (event, changes) in changes {
             for (ordinal, change) in (0..).zip(changes) {
                 let row = change.row;
@@ -67,10 +74,13 @@ impl Audit {
                 }
             }
             trail::put(event, &mut auth_events);
+            actions::put(event, &mut admin_actions, &mut looks);
         }
         self.months.ensure(connection, events.iter().map(|event| event.meta.time)).await?;
         records.send(&mut *connection, &self.changes).await?;
-        Ok(auth_events.send(connection, &self.auth_events).await?)
+        auth_events.send(&mut *connection, &self.auth_events).await?;
+        admin_actions.send(&mut *connection, &self.admin_actions).await?;
+        Ok(looks.send(connection, &self.looks).await?)
     }
 }
 

@@ -34,8 +34,16 @@ pub(super) fn put(event: &Recorded, rows: &mut Rows) {
     let entry = match known {
         Event::Auth(AuthEvent::UserRegistered(e)) => Some(registered(e)),
         Event::Sessions(e) => session(e),
-        Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
+        Event::Auth(
+            AuthEvent::IdentifierClaimed(_)
+            | AuthEvent::IdentifierReleased(_)
+            | AuthEvent::AdminRosterChanged(_),
+        )
+        // What is done about an account is for its owner in `auth.security_events`, and for others in
+        // `admin_actions`.
+        | Event::Accounts(_)
         | Event::Users(_)
+        | Event::Audit(_)
         | Event::Messages(_)
         | Event::System(_) => None,
     };

@@ -10,12 +10,14 @@ mod sessions;
 mod tokens;
 mod users;
 
-use echolog_events::{AuthEvent, Body, Event, Recorded, RevokedReason, SessionEvent};
+use echolog_events::{
+    AccountEvent, AccountStatus, AuthEvent, Body, Event, Recorded, RevokedReason, SessionEvent,
+};
 use sqlx::PgConnection;
 
 use self::sessions::Sessions;
 use self::tokens::{Token, Tokens};
-use self::users::Users;
+use self::users::{Stopped, Users};
 pub(crate) use self::users::{role, status, user_type};
 use crate::rows::{Rows, Table};
 use crate::{ProjectionError, Target};
@@ -81,15 +83,42 @@ impl<'a> Batch<'a> {
                 self.users.register(&event.meta, e);
                 Ok(())
             }
+            Body::Known(Event::Accounts(known)) => {
+                self.account(event, known);
+                Ok(())
+            }
             Body::Known(Event::Sessions(known)) => self.session(event, known),
             Body::Known(
-                Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
+                Event::Auth(
+                    AuthEvent::IdentifierClaimed(_)
+                    | AuthEvent::IdentifierReleased(_)
+                    | AuthEvent::AdminRosterChanged(_),
+                )
                 | Event::Users(_)
+                | Event::Audit(_)
                 | Event::Messages(_)
                 | Event::System(_),
             )
             | Body::Unreadable(_) => Ok(()),
         }
+    }
+
+    fn account(&mut self, event: &'a Recorded, known: &'a AccountEvent) {
+        let (user, at) = (known.user_id(), event.meta.time);
+        match known {
+            AccountEvent::UserSuspended(e) => {
+                let stopped = Stopped { reason: &e.reason, at, until: e.until };
+                self.users.stand(event, user, AccountStatus::Suspended, Some(stopped));
+            }
+            AccountEvent::UserBanned(e) => {
+                let stopped = Stopped { reason: &e.reason, at, until: None };
+                self.users.stand(event, user, AccountStatus::Banned, Some(stopped));
+            }
+            AccountEvent::UserReinstated(e) => self.users.stand(event, user, e.status, None),
+            AccountEvent::UserRoleChanged(e) => self.users.play(event, user, e.new_role),
+            AccountEvent::UserDeleted(_) => self.users.delete(event, user),
+        }
+        security::account(&event.meta, known, &mut self.security);
     }
 
     fn session(

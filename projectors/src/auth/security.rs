@@ -1,8 +1,11 @@
 //! Table `auth.security_events`: what the owner of an account ought to hear of.
 
-use echolog_events::{Meta, Origin, RefreshTokenReused, UserLocked, UserUnlocked, Uuid};
+use echolog_events::{
+    AccountEvent, Meta, Origin, RefreshTokenReused, UserLocked, UserUnlocked, Uuid,
+};
 use serde_json::{Value, json};
 
+use super::users::role;
 use crate::rows::Rows;
 use crate::{ids, times};
 
@@ -61,6 +64,35 @@ pub(super) fn reused(meta: &Meta, event: &RefreshTokenReused, rows: &mut Rows) {
         metadata: json!({ "generation": event.generation }),
     };
     notice.put(meta, rows);
+}
+
+pub(super) fn account(meta: &Meta, event: &AccountEvent, rows: &mut Rows) {
+    let (name, severity, metadata) = match event {
+        AccountEvent::UserSuspended(e) => {
+            let until = e.until.map(times::json);
+            let metadata =
+                json!({ "reason": e.reason, "until": until, "by_user_id": e.by_user_id });
+            ("user_suspended", "critical", metadata)
+        }
+        AccountEvent::UserBanned(e) => {
+            let metadata = json!({ "reason": e.reason, "by_user_id": e.by_user_id });
+            ("user_banned", "critical", metadata)
+        }
+        AccountEvent::UserReinstated(e) => {
+            ("user_reinstated", "info", json!({ "by_user_id": e.by_user_id }))
+        }
+        AccountEvent::UserRoleChanged(e) => {
+            let metadata = json!({
+                "old_role": role(e.old_role), "new_role": role(e.new_role),
+                "by_user_id": e.by_user_id,
+            });
+            ("user_role_changed", "warning", metadata)
+        }
+        // Nobody is left to tell.
+        AccountEvent::UserDeleted(_) => return,
+    };
+    let (user, session, origin) = (event.user_id(), meta.session_id, &Origin::default());
+    Notice { user, session, name, severity, origin, metadata }.put(meta, rows);
 }
 
 impl Notice<'_> {

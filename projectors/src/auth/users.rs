@@ -15,17 +15,31 @@ const COLUMNS: &str = "id uuid, email text, phone_number text, username text, pa
     password_changed_at timestamptz, role text, user_type text, account_status text,
     email_verified boolean, phone_verified boolean, two_factor_enabled boolean,
     failed_login_attempts integer, locked boolean, locked_until timestamptz,
-    last_login_at timestamptz, created_at timestamptz, updated_at timestamptz";
+    last_login_at timestamptz, suspension_reason text, suspended_at timestamptz,
+    suspended_until timestamptz, created_at timestamptz, updated_at timestamptz,
+    deleted_at timestamptz";
 
 const UPDATE: &str = "UPDATE {schema}.users AS u SET
         failed_login_attempts =
             CASE WHEN d.forgiven THEN 0 ELSE u.failed_login_attempts END + d.failed,
         locked = coalesce(d.locked, u.locked),
         locked_until = CASE WHEN d.locked IS NULL THEN u.locked_until ELSE d.locked_until END,
-        last_login_at = coalesce(d.last_login_at, u.last_login_at), updated_at = d.updated_at
+        last_login_at = coalesce(d.last_login_at, u.last_login_at),
+        account_status = CASE WHEN d.deleted_at IS NOT NULL THEN 'deleted'
+            ELSE coalesce(d.account_status, u.account_status) END,
+        deleted_at = coalesce(d.deleted_at, u.deleted_at),
+        suspension_reason = CASE WHEN d.account_status IS NULL THEN u.suspension_reason
+            ELSE d.suspension_reason END,
+        suspended_at = CASE WHEN d.account_status IS NULL THEN u.suspended_at
+            ELSE d.suspended_at END,
+        suspended_until = CASE WHEN d.account_status IS NULL THEN u.suspended_until
+            ELSE d.suspended_until END,
+        role = coalesce(d.role, u.role), updated_at = d.updated_at
     FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::boolean[], $5::timestamptz[],
-        $6::timestamptz[], $7::timestamptz[]) AS d (id, forgiven, failed, locked, locked_until,
-        last_login_at, updated_at)
+        $6::timestamptz[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[],
+        $11::text[], $12::timestamptz[], $13::timestamptz[]) AS d (id, forgiven, failed, locked,
+        locked_until, last_login_at, account_status, suspension_reason, suspended_at,
+        suspended_until, role, deleted_at, updated_at)
     WHERE u.id = d.id RETURNING u.id";
 
 #[derive(Debug)]
@@ -42,14 +56,33 @@ impl Statements {
 
 /// What has become of an account since it was stored, or registered.
 #[derive(Clone, Copy, Debug, Default)]
-struct Change {
+struct Change<'a> {
     /// Whether attempts that failed before are forgotten.
     forgiven: bool,
     /// How many failed since.
     failed: i32,
     lock: Lock,
     last_login_at: Option<Time>,
+    standing: Option<Standing<'a>>,
+    role: Option<UserRole>,
+    deleted_at: Option<Time>,
     updated_at: Option<Time>,
+}
+
+/// Whether an account may act, and if not, why.
+#[derive(Clone, Copy, Debug)]
+struct Standing<'a> {
+    status: AccountStatus,
+    stopped: Option<Stopped<'a>>,
+}
+
+/// Why an account may not act.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopped<'a> {
+    pub(super) reason: &'a str,
+    /// Since when.
+    pub(super) at: Time,
+    pub(super) until: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,7 +110,11 @@ impl Lock {
     }
 }
 
-impl Change {
+impl<'a> Change<'a> {
+    fn stopped(&self) -> Option<Stopped<'a>> {
+        self.standing.and_then(|standing| standing.stopped)
+    }
+
     fn forgive(&mut self) {
         self.forgiven = true;
         self.failed = 0;
@@ -87,11 +124,11 @@ impl Change {
 /// The accounts that a batch makes or changes.
 #[derive(Debug, Default)]
 pub(super) struct Users<'a> {
-    new: Vec<(&'a UserRegistered, Time, Change)>,
+    new: Vec<(&'a UserRegistered, Time, Change<'a>)>,
     /// Where in `new` they are.
     places: HashMap<Uuid, usize>,
     /// Those of earlier batches, and the first event that changes them.
-    stored: HashMap<Uuid, (&'a Recorded, Change)>,
+    stored: HashMap<Uuid, (&'a Recorded, Change<'a>)>,
 }
 
 impl<'a> Users<'a> {
@@ -120,7 +157,25 @@ impl<'a> Users<'a> {
         change.lock = Lock::Open;
     }
 
-    fn change(&mut self, event: &'a Recorded, user: Uuid) -> &mut Change {
+    pub(super) fn stand(
+        &mut self,
+        event: &'a Recorded,
+        user: Uuid,
+        status: AccountStatus,
+        stopped: Option<Stopped<'a>>,
+    ) {
+        self.change(event, user).standing = Some(Standing { status, stopped });
+    }
+
+    pub(super) fn delete(&mut self, event: &'a Recorded, user: Uuid) {
+        self.change(event, user).deleted_at = Some(event.meta.time);
+    }
+
+    pub(super) fn play(&mut self, event: &'a Recorded, user: Uuid, role: UserRole) {
+        self.change(event, user).role = Some(role);
+    }
+
+    fn change(&mut self, event: &'a Recorded, user: Uuid) -> &mut Change<'a> {
         let new = self.places.get(&user).and_then(|place| self.new.get_mut(*place));
         let change = match new {
             Some((.., change)) => change,
@@ -137,7 +192,7 @@ impl<'a> Users<'a> {
         connection: &mut PgConnection,
         statements: &Statements,
     ) -> Result<(), ProjectionError> {
-        let changed: Vec<(Uuid, (&Recorded, Change))> = self.stored.into_iter().collect();
+        let changed: Vec<(Uuid, (&Recorded, Change<'_>))> = self.stored.into_iter().collect();
         if !changed.is_empty() {
             update(connection, &statements.update, &changed).await?;
         }
@@ -152,7 +207,7 @@ impl<'a> Users<'a> {
 async fn update(
     connection: &mut PgConnection,
     sql: &Sql,
-    changed: &[(Uuid, (&Recorded, Change))],
+    changed: &[(Uuid, (&Recorded, Change<'_>))],
 ) -> Result<(), ProjectionError> {
     let found: Vec<(Uuid,)> = sql
         .query_as()
@@ -162,6 +217,12 @@ async fn update(
         .bind(column(changed, |(_, (_, change))| change.lock.locked()))
         .bind(column(changed, |(_, (_, change))| change.lock.until()))
         .bind(column(changed, |(_, (_, change))| change.last_login_at))
+        .bind(column(changed, |(_, (_, change))| change.standing.map(|it| status(it.status))))
+        .bind(column(changed, |(_, (_, change))| change.stopped().map(|it| it.reason)))
+        .bind(column(changed, |(_, (_, change))| change.stopped().map(|it| it.at)))
+        .bind(column(changed, |(_, (_, change))| change.stopped().and_then(|it| it.until)))
+        .bind(column(changed, |(_, (_, change))| change.role.map(role)))
+        .bind(column(changed, |(_, (_, change))| change.deleted_at))
         .bind(column(changed, |(_, (_, change))| change.updated_at))
         .fetch_all(connection)
         .await?;
@@ -172,7 +233,13 @@ async fn update(
     }
 }
 
-fn put(event: &UserRegistered, at: Time, change: &Change, users: &mut Rows) {
+fn put(event: &UserRegistered, at: Time, change: &Change<'_>, users: &mut Rows) {
+    let standing = match (change.deleted_at, change.standing) {
+        (Some(_), _) => AccountStatus::Deleted,
+        (None, Some(standing)) => standing.status,
+        (None, None) => event.account_status,
+    };
+    let stopped = change.stopped();
     let password_changed_at = event.password_hash.is_some().then_some(at);
     users.row(&[
         &event.user_id,
@@ -181,9 +248,9 @@ fn put(event: &UserRegistered, at: Time, change: &Change, users: &mut Rows) {
         &event.username.as_deref(),
         &event.password_hash.as_ref().map(PasswordHash::expose),
         &password_changed_at,
-        &role(event.role),
+        &role(change.role.unwrap_or(event.role)),
         &user_type(event.user_type),
-        &status(event.account_status),
+        &status(standing),
         &false,
         &false,
         &false,
@@ -191,8 +258,12 @@ fn put(event: &UserRegistered, at: Time, change: &Change, users: &mut Rows) {
         &change.lock.locked().unwrap_or(false),
         &change.lock.until(),
         &change.last_login_at,
+        &stopped.map(|it| it.reason),
+        &stopped.map(|it| it.at),
+        &stopped.and_then(|it| it.until),
         &at,
         &change.updated_at.unwrap_or(at),
+        &change.deleted_at,
     ]);
 }
 

@@ -188,7 +188,14 @@ impl Messages {
 fn ours(event: &Recorded) -> Option<(&Recorded, &MessagesEvent)> {
     match &event.body {
         Body::Known(Event::Messages(known)) => Some((event, known)),
-        Body::Known(Event::Auth(_) | Event::Sessions(_) | Event::Users(_) | Event::System(_))
+        Body::Known(
+            Event::Auth(_)
+            | Event::Accounts(_)
+            | Event::Sessions(_)
+            | Event::Users(_)
+            | Event::Audit(_)
+            | Event::System(_),
+        )
         | Body::Unreadable(_) => None,
     }
 }

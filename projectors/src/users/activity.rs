@@ -23,6 +23,10 @@ impl Activity {
         self.row(meta, 0, event.user_id, "registered", None);
     }
 
+    pub(super) fn deleted(&mut self, meta: &Meta, user: Uuid) {
+        self.row(meta, 0, user, "deleted", None);
+    }
+
     pub(super) fn changed(&mut self, meta: &Meta, user: Uuid, change: &Change) {
         self.row(meta, change.field.ordinal(), user, "profile_updated", Some(change));
     }

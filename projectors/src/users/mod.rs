@@ -4,7 +4,7 @@ mod activity;
 mod blocks;
 mod profiles;
 
-use echolog_events::{AuthEvent, Body, Event, Recorded, UsersEvent};
+use echolog_events::{AccountEvent, AuthEvent, Body, Event, Recorded, UsersEvent};
 use sqlx::PgConnection;
 
 use self::activity::Activity;
@@ -77,10 +77,25 @@ impl<'a> Batch<'a> {
                     self.activity.changed(&event.meta, e.user_id, &change);
                 }
             }
+            Event::Accounts(AccountEvent::UserDeleted(e)) => {
+                self.profiles.delete(event, e.user_id)?;
+                self.activity.deleted(&event.meta, e.user_id);
+            }
             Event::Users(UsersEvent::UserBlocked(e)) => self.blocks.block(&event.meta, e),
             Event::Users(UsersEvent::UserUnblocked(e)) => self.blocks.unblock(e),
-            Event::Auth(AuthEvent::IdentifierClaimed(_) | AuthEvent::IdentifierReleased(_))
+            Event::Auth(
+                AuthEvent::IdentifierClaimed(_)
+                | AuthEvent::IdentifierReleased(_)
+                | AuthEvent::AdminRosterChanged(_),
+            )
+            | Event::Accounts(
+                AccountEvent::UserSuspended(_)
+                | AccountEvent::UserBanned(_)
+                | AccountEvent::UserReinstated(_)
+                | AccountEvent::UserRoleChanged(_),
+            )
             | Event::Sessions(_)
+            | Event::Audit(_)
             | Event::Messages(_)
             | Event::System(_) => {}
         }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use echolog_events::{
-    Body, Event, Meta, ProfileUpdated, ProfileVisibility, Recorded, Time, UserRegistered,
-    UsersEvent, Uuid,
+    AccountEvent, Body, Event, Meta, ProfileUpdated, ProfileVisibility, Recorded, Time,
+    UserRegistered, UsersEvent, Uuid,
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -18,7 +18,7 @@ const LANGUAGE: &str = "en";
 const TIMEZONE: &str = "UTC";
 
 const LOAD: &str = "SELECT user_id, display_name, full_name, bio, avatar_url, profile_visibility,
-        language_code, timezone
+        language_code, timezone, deleted_at
     FROM {schema}.profiles WHERE user_id = ANY($1)";
 
 /// Of `profiles`.
@@ -27,15 +27,16 @@ const COLUMNS: &str = "user_id uuid, username text, display_name text, full_name
     online_status text, last_seen timestamptz, phone_visible boolean, is_verified boolean,
     social_links jsonb, interests text[], bio_links jsonb, is_deactivated boolean,
     followers_count integer, following_count integer, posts_count integer, created_at timestamptz,
-    updated_at timestamptz";
+    updated_at timestamptz, deleted_at timestamptz";
 
 const UPDATE: &str = "UPDATE {schema}.profiles AS p SET
         display_name = d.display_name, full_name = d.full_name, bio = d.bio,
         avatar_url = d.avatar_url, profile_visibility = d.profile_visibility,
-        language_code = d.language_code, timezone = d.timezone, updated_at = d.updated_at
+        language_code = d.language_code, timezone = d.timezone, deleted_at = d.deleted_at,
+        updated_at = d.updated_at
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-        $8::text[], $9::timestamptz[]) AS d (user_id, display_name, full_name, bio, avatar_url,
-        profile_visibility, language_code, timezone, updated_at)
+        $8::text[], $9::timestamptz[], $10::timestamptz[]) AS d (user_id, display_name, full_name,
+        bio, avatar_url, profile_visibility, language_code, timezone, deleted_at, updated_at)
     WHERE p.user_id = d.user_id";
 
 /// Of `settings`.
@@ -122,6 +123,7 @@ struct Profile {
     profile_visibility: Option<String>,
     language_code: Option<String>,
     timezone: Option<String>,
+    deleted_at: Option<Time>,
     #[sqlx(skip)]
     origin: Origin,
 }
@@ -170,6 +172,7 @@ impl<'a> Profiles<'a> {
             profile_visibility: Some(visibility(ProfileVisibility::default()).to_owned()),
             language_code: Some(LANGUAGE.to_owned()),
             timezone: Some(TIMEZONE.to_owned()),
+            deleted_at: None,
             origin: Origin::Changed(event.meta.time),
         };
         self.profiles.insert(registered.user_id, profile);
@@ -189,6 +192,16 @@ impl<'a> Profiles<'a> {
             profile.origin = Origin::Changed(event.meta.time);
         }
         Ok(changes)
+    }
+
+    /// The profile is one of an account that is gone.
+    pub(super) fn delete(&mut self, event: &Recorded, user: Uuid) -> Result<(), ProjectionError> {
+        let Some(profile) = self.profiles.get_mut(&user) else {
+            return Err(ProjectionError::data(event, format!("no profile {user}")));
+        };
+        profile.deleted_at = Some(event.meta.time);
+        profile.origin = Origin::Changed(event.meta.time);
+        Ok(())
     }
 
     pub(super) async fn write(
@@ -226,6 +239,8 @@ impl<'a> Profiles<'a> {
 fn changes(event: &Recorded) -> Option<Uuid> {
     if let Body::Known(Event::Users(UsersEvent::ProfileUpdated(update))) = &event.body {
         Some(update.user_id)
+    } else if let Body::Known(Event::Accounts(AccountEvent::UserDeleted(deleted))) = &event.body {
+        Some(deleted.user_id)
     } else {
         None
     }
@@ -245,6 +260,7 @@ async fn update(
         .bind(column(changed, |(profile, _)| profile.profile_visibility.as_deref()))
         .bind(column(changed, |(profile, _)| profile.language_code.as_deref()))
         .bind(column(changed, |(profile, _)| profile.timezone.as_deref()))
+        .bind(column(changed, |(profile, _)| profile.deleted_at))
         .bind(column(changed, |(_, at)| *at))
         .execute(connection)
         .await?;
@@ -303,6 +319,7 @@ impl Profile {
             &0_i32,
             &created_at,
             &updated_at,
+            &self.deleted_at,
         ]);
     }
 }

@@ -239,6 +239,12 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
             AND NOT EXISTS (SELECT FROM auth.users AS u WHERE u.id = s.user_id)",
     ),
     (
+        "live sessions of accounts that are banned or deleted",
+        "SELECT s.user_id, s.id, u.account_status FROM auth.sessions AS s
+         JOIN auth.users AS u ON u.id = s.user_id
+         WHERE s.revoked_at IS NULL AND u.account_status IN ('banned', 'deleted')",
+    ),
+    (
         "accounts without a profile or settings",
         "SELECT u.id FROM auth.users AS u
          LEFT JOIN users.profiles AS p ON p.user_id = u.id

@@ -6,6 +6,7 @@ use echolog_events::{
 use echolog_projectors::{Projection, rebuild::Rebuild};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use crate::support::accounts::{deleted, suspended};
 use crate::support::sessions::{day, failed, locked};
 use crate::support::{Log, Source, Tables, id};
 
@@ -18,6 +19,8 @@ const DAVE: u128 = 4;
 /// Has nothing to do with anybody.
 const EVE: u128 = 5;
 const ADMIN: u128 = 6;
+/// Has deleted the account.
+const GONE: u128 = 7;
 
 const ACTORS: [Option<u128>; 7] =
     [None, Some(ADA), Some(BOB), Some(CAROL), Some(DAVE), Some(EVE), Some(ADMIN)];
@@ -45,7 +48,11 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("auth.refresh_tokens", "id, user_id, session_id, revoked, replaced_by_id", OWN),
     ("auth.login_history", "*", OWN),
     ("auth.security_events", "*", OWN),
-    ("users.profiles", "*", "profile_visibility = 'public' AND $U IS NOT NULL OR user_id = $U"),
+    (
+        "users.profiles",
+        "*",
+        "profile_visibility = 'public' AND deleted_at IS NULL AND $U IS NOT NULL OR user_id = $U",
+    ),
     ("users.settings", "*", OWN),
     ("users.blocked_users", "*", OWN),
     ("users.activity_log", "*", OWN),
@@ -66,6 +73,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("messages.pinned_messages", "*", MEMBER),
     ("audit.auth_events", "*", OWN),
     ("audit.record_changes", "*", "false"),
+    ("audit.admin_actions", "*", "false"),
+    ("audit.sensitive_data_access", "*", "subject_user_id = $U"),
     ("messages.conversation_participants", "*", MEMBER),
     ("messages.message_receipts", "*", MEMBER),
     (
@@ -152,6 +161,11 @@ async fn town() -> (Log, Tables) {
     log.account(vec![failed(id(0xd1ce), None, true)]);
     log.account(vec![locked(id(BOB), Some(id(BOB)), day(9))]);
     log.account(vec![locked(id(EVE), Some(id(EVE)), day(9))]);
+    log.register(id(GONE), "gone");
+    log.operate(id(GONE), deleted(id(GONE)));
+    log.look_at(id(BOB));
+    log.look_at(id(EVE));
+    log.operate(id(EVE), suspended(id(EVE), "spam", Some(day(9))));
     let tables = Tables::given(&log).await;
     let admin = id(ADMIN);
     tables.execute(&format!("UPDATE auth.users SET role = 'admin' WHERE id = '{admin}'")).await;

@@ -9,6 +9,7 @@ mod deciders;
 mod functions;
 mod ledger;
 mod messages;
+mod operators;
 mod parked;
 mod parking;
 mod pgbouncer;

@@ -28,6 +28,8 @@ fn allowed(table: &str) -> &'static str {
     match table {
         "audit.record_changes"
         | "audit.auth_events"
+        | "audit.admin_actions"
+        | "audit.sensitive_data_access"
         | "auth.login_history"
         | "auth.security_events" => "SELECT INSERT",
         "projection.checkpoints" | "projection.folds" => "SELECT UPDATE",
@@ -93,6 +95,9 @@ async fn workers_change_neither_structure_nor_what_was_recorded() {
         "TRUNCATE audit.record_changes",
         "UPDATE audit.auth_events SET identifier = 'nobody'",
         "DELETE FROM audit.auth_events",
+        "UPDATE audit.admin_actions SET reason = 'none'",
+        "DELETE FROM audit.admin_actions",
+        "DELETE FROM audit.sensitive_data_access",
         "DELETE FROM auth.login_history",
         "UPDATE auth.security_events SET severity = 'low'",
         &format!("DELETE FROM {partition}"),

@@ -91,6 +91,7 @@ async fn what_is_broken_by_hand_is_found() {
         ("UPDATE auth.users SET locked_until = NULL", "locks without an end"),
         ("UPDATE auth.users SET locked = false", "ends of no lock"),
         ("DELETE FROM auth.users WHERE username = 'Bob'", "live sessions of nobody"),
+        ("UPDATE auth.users SET account_status = 'banned'", "banned or deleted"),
         ("DELETE FROM users.settings", "without a profile or settings"),
         ("UPDATE users.profiles SET username = 'x'", "another username"),
         ("DELETE FROM auth.users WHERE username = 'Eve'", "blocks of nobody"),

@@ -115,7 +115,10 @@ async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError
 
 /// The hash of an account's password, by the log itself. What this build cannot read may say that it
 /// is another by now.
-async fn password_of(log: &EventLog, account: Uuid) -> Result<Option<PasswordHash>, Rejection> {
+pub(super) async fn password_of(
+    log: &EventLog,
+    account: Uuid,
+) -> Result<Option<PasswordHash>, Rejection> {
     let key = StreamKey::of(Stream::User, account);
     let partition = partition_of(&key.id);
     let mut from = 1;
@@ -138,7 +141,7 @@ async fn password_of(log: &EventLog, account: Uuid) -> Result<Option<PasswordHas
 
 /// Whether an event is of a group of which the log has only the beginning. Without an event, another
 /// one is asked about: what it takes must not tell whether there is one.
-async fn is_torn(log: &EventLog, event: Option<&Recorded>) -> Result<bool, BusError> {
+pub(super) async fn is_torn(log: &EventLog, event: Option<&Recorded>) -> Result<bool, BusError> {
     let torn = log.is_torn(event.map_or(1, |event| event.seq)).await?;
     Ok(torn && event.is_some())
 }
@@ -155,7 +158,7 @@ fn stand_in(claim: &ClaimId) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-fn unreadable(error: BusError) -> Rejection {
+pub(super) fn unreadable(error: BusError) -> Rejection {
     tracing::warn!(%error, "the log cannot be asked who somebody is");
     Rejection::unavailable("Who this is cannot be told now.")
 }

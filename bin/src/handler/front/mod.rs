@@ -3,6 +3,7 @@
 //! Any handler takes such a request, turns the secret into what may rest, and hands the command to
 //! the owner of its partition, who alone decides.
 
+mod deletion;
 mod login;
 mod passwords;
 
@@ -105,6 +106,8 @@ impl Front {
             self.log_in(&subject, log_in).await?
         } else if let Command::RefreshSession(refresh) = &mut command {
             self.refresh(&subject, refresh)?
+        } else if let Command::DeleteUser(delete) = &mut command {
+            self.deletion(&subject, delete).await?
         } else {
             if let Some(password) = command.take_password() {
                 let hash = self.passwords.hash(password.expose().to_owned()).await?;

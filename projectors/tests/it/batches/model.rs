@@ -37,6 +37,14 @@ impl Model {
                 self.people.see_account(event, known);
                 self.people.facts()
             }
+            Event::Accounts(known) => {
+                self.people.see_operator(event, known);
+                self.people.facts()
+            }
+            Event::Audit(known) => {
+                self.people.see_audited(event, known);
+                self.people.facts()
+            }
             Event::Sessions(known) => {
                 self.people.see_session(event, known);
                 self.people.facts()

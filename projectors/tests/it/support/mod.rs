@@ -1,5 +1,6 @@
 //! What the tests have in common.
 
+pub(crate) mod accounts;
 mod log;
 mod server;
 pub(crate) mod sessions;

@@ -15,7 +15,7 @@ const FACTS: &[(&str, &str, &str, &str)] = &[
         "users",
         "users",
         "id email phone_number username password_hash role user_type account_status locked
-         locked_until created_at",
+         locked_until suspension_reason suspended_at suspended_until deleted_at created_at",
     ),
     (
         "auth",
@@ -30,7 +30,7 @@ const FACTS: &[(&str, &str, &str, &str)] = &[
         "profiles",
         "profiles",
         "user_id username display_name full_name bio avatar_url profile_visibility language_code
-         timezone created_at",
+         timezone deleted_at created_at",
     ),
     (
         "users",

@@ -1,5 +1,6 @@
 //! Accounts, profiles and blocks.
 
+mod accounts;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use echolog_events::{
 };
 use serde_json::{Value, json};
 
+use self::accounts::Stopped;
 use self::sessions::Sessions;
 use super::audit::{Facts, facts};
 use super::{at, id_of_event, id_of_key, text};
@@ -32,6 +34,9 @@ struct Person {
     locked_until: Option<Time>,
     was_locked: bool,
     last_login_at: Option<Time>,
+    stopped: Option<Stopped>,
+    was_stopped: bool,
+    deleted_at: Option<Time>,
     /// When the account's row changed last.
     changed_at: Time,
     profile: BTreeMap<&'static str, String>,
@@ -46,6 +51,8 @@ pub(super) struct People {
     people: BTreeMap<Uuid, Person>,
     activity: Vec<Value>,
     auth_events: Vec<Value>,
+    admin_actions: Vec<Value>,
+    looks: Vec<Value>,
     sessions: Sessions,
 }
 
@@ -66,6 +73,9 @@ impl People {
             locked_until: None,
             was_locked: false,
             last_login_at: None,
+            stopped: None,
+            was_stopped: false,
+            deleted_at: None,
             changed_at: time,
             profile: profile.map(|(name, value)| (name, value.to_owned())).into(),
             updated_at: time,
@@ -130,6 +140,8 @@ impl People {
             "blocked_users" => self.people.values().flat_map(Person::blocks).collect(),
             "activity_log" => self.activity.clone(),
             "auth_events" => self.auth_events.clone(),
+            "admin_actions" => self.admin_actions.clone(),
+            "sensitive_data_access" => self.looks.clone(),
             "sessions" => self.sessions.sessions.values().cloned().collect(),
             "refresh_tokens" => self.sessions.tokens.clone(),
             "login_history" => self.sessions.history.clone(),
@@ -142,6 +154,7 @@ impl People {
     pub(super) fn facts(&self) -> Facts {
         facts(None, |table| match table {
             "users" => self.people.values().map(Person::audited).collect(),
+            "profiles" => self.people.values().map(|it| it.without_end(it.profile())).collect(),
             _ => self.table(table),
         })
     }
@@ -150,7 +163,11 @@ impl People {
 impl Person {
     fn account(&self) -> Value {
         let (e, time) = (&self.account, at(self.registered_at));
+        let stopped = self.stopped.as_ref();
         json!({
+            "suspension_reason": stopped.map(|it| &it.0),
+            "suspended_at": stopped.map(|it| at(it.1)),
+            "suspended_until": stopped.and_then(|it| it.2).map(at),
             "id": e.user_id, "email": e.email, "phone_number": e.phone_number,
             "username": e.username,
             "password_hash": e.password_hash.as_ref().map(PasswordHash::expose),
@@ -160,16 +177,28 @@ impl Person {
             "phone_verified_at": null, "two_factor_enabled": false, "failed_login_attempts": self.failed,
             "locked": self.locked_until.is_some(), "locked_until": self.locked_until.map(at),
             "last_login_at": self.last_login_at.map(at), "device_id": null, "created_at": time,
-            "updated_at": at(self.changed_at), "deleted_at": null,
+            "updated_at": at(self.changed_at), "deleted_at": self.deleted_at.map(at),
         })
     }
 
-    /// The account for the audit, which says nothing of locks until there is one.
+    /// The account for the audit, which says nothing of locks and suspensions until there is one.
     fn audited(&self) -> Value {
         let mut row = self.account();
+        if !self.was_stopped {
+            let columns = row.as_object_mut().expect("a row");
+            columns.retain(|name, _| !name.starts_with("suspen"));
+        }
         if !self.was_locked {
             let columns = row.as_object_mut().expect("a row");
             columns.retain(|name, _| !name.starts_with("locked"));
+        }
+        self.without_end(row)
+    }
+
+    /// The row, which the audit knows no end of before there is one.
+    fn without_end(&self, mut row: Value) -> Value {
+        if self.deleted_at.is_none() {
+            row.as_object_mut().expect("a row").remove("deleted_at");
         }
         row
     }
@@ -180,8 +209,8 @@ impl Person {
             "user_id": self.account.user_id, "username": self.account.username,
             "online_status": "offline", "last_seen": created_at, "phone_visible": true,
             "is_verified": false, "social_links": {}, "interests": [], "bio_links": [],
-            "is_deactivated": false, "deactivated_at": null, "followers_count": 0,
-            "following_count": 0, "posts_count": 0, "created_at": created_at,
+            "deleted_at": self.deleted_at.map(at), "is_deactivated": false,
+            "deactivated_at": null, "followers_count": 0, "following_count": 0, "posts_count": 0, "created_at": created_at,
             "updated_at": at(self.updated_at),
         });
         for field in FIELDS {

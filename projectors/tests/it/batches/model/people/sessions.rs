@@ -238,7 +238,7 @@ impl People {
         }
     }
 
-    fn security(
+    pub(super) fn security(
         &mut self,
         event: &Recorded,
         user: Uuid,
@@ -281,6 +281,6 @@ fn is_of(token: &Value, user: Uuid, session: Uuid) -> bool {
 }
 
 /// A time as it is written into JSON by hand.
-fn micros(time: Value) -> Value {
+pub(super) fn micros(time: Value) -> Value {
     json!(time.as_str().expect("a time").replace("+00:00", ".000000Z"))
 }

@@ -1,0 +1,221 @@
+use echolog_events::{
+    AccountEvent, AccountStatus, AdminAction, AuthEvent, Event, IdentifierReleased, RevokedReason,
+    Stream, UserDeleted, UserRole, Uuid,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::credentials_are_not_right;
+use super::findings::{Check, Holdings};
+use super::operators::{
+    account, need_account, need_roster_of_admin, operator, recorded, roster_changes, sessions_end,
+};
+use crate::doc::{Doc, optional};
+use crate::fields::{Password, Text};
+use crate::{ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World, access};
+
+/// Deletes an account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteUser {
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub password: Option<Password>,
+    /// Why.
+    pub reason: Option<Text<1, 255>>,
+}
+
+impl DeleteUser {
+    /// Who acts, if it is a user: the owner of the account, who has shown the password, or somebody
+    /// with a say over the accounts of others.
+    fn authority(
+        context: &Context<'_>,
+        world: &World,
+        holdings: &Holdings,
+    ) -> Result<Option<Uuid>, Rejection> {
+        if context.user().is_ok_and(|user| user == context.target) {
+            access::present_user(context, world)?;
+            match holdings.check {
+                Some(Check::Right) => context.user().map(Some),
+                Some(Check::Wrong | Check::NoPassword | Check::Unknown) => {
+                    Err(credentials_are_not_right())
+                }
+                None => Err(Rejection::invalid("password", "Your password is needed.")),
+            }
+        } else {
+            operator(context, world, UserRole::Admin)
+        }
+    }
+}
+
+impl Decide for DeleteUser {
+    const STREAM: Stream = Stream::User;
+    const DOC: Doc = Doc {
+        summary: "Deletes an account, for good: nobody logs in to it any more, its sessions end, its names are free for others, and it leaves its conversations, of which the highest of those who were there longest becomes the owner. What was said stays.",
+        target: "your own user id; another's for administrators and services",
+        fields: &[
+            optional("password", "text, 8 to 256 bytes; **a secret**; needed for your own account"),
+            optional("reason", "text, 1 to 255 characters"),
+        ],
+        events: &[
+            "user_deleted",
+            "identifier_released",
+            "session_revoked",
+            "admin_action_recorded",
+            "admin_roster_changed",
+        ],
+        refused: &[
+            ("unauthenticated", "the password is not right"),
+            ("forbidden", "the target is another user and you are no administrator"),
+            ("not_found", "there is no such user"),
+            ("conflict", "the target is the last administrator"),
+            ("gone", "the account is deleted already"),
+        ],
+        example: r#"{"password":"correct horse battery","reason":"no use for it"}"#,
+    };
+
+    fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
+        need_account(context, needs);
+        need_roster_of_admin(context, world, needs);
+        let holdings = context.findings.holdings.iter();
+        for (_, id) in holdings.flat_map(|holdings| &holdings.claims) {
+            needs.want(Key::Claim(ClaimId(id.clone())));
+        }
+    }
+
+    fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
+        let Some(holdings) = &context.findings.holdings else {
+            return Err(Rejection::internal("The command got lost on its way to its owner."));
+        };
+        let by = Self::authority(context, world, holdings)?;
+        let user = account(context, world)?;
+        if user.status == AccountStatus::Deleted {
+            return Err(Rejection::gone("The account is deleted."));
+        }
+        let roster = match user.role {
+            UserRole::Admin => roster_changes(context, world, false)?,
+            UserRole::User | UserRole::Creator | UserRole::Moderator => None,
+        };
+        let user_id = context.target;
+        let reason = self.reason.as_ref().map(Text::as_str);
+        let deleted = AccountEvent::UserDeleted(UserDeleted {
+            user_id,
+            reason: reason.map(str::to_owned),
+            by_user_id: by,
+        });
+        let mut events = vec![deleted.into()];
+        events.extend(releases(user_id, holdings, world));
+        events.extend(sessions_end(context, world, RevokedReason::UserDeleted, by));
+        if by != Some(user_id) {
+            events.push(recorded(context, by, AdminAction::DeleteUser, reason, json!({})));
+        }
+        events.extend(roster);
+        Ok(events)
+    }
+}
+
+/// The names of the account are free again, as far as they are its own.
+fn releases(owner_id: Uuid, holdings: &Holdings, world: &World) -> impl Iterator<Item = NewEvent> {
+    holdings.claims.iter().filter_map(move |(kind, id)| {
+        let id = ClaimId(id.clone());
+        let claim = world.claim(&id);
+        let released = IdentifierReleased { kind: *kind, owner_id };
+        (claim.owner == Some(owner_id)).then(|| NewEvent {
+            key: id.stream_key(),
+            event: Event::Auth(AuthEvent::IdentifierReleased(released)),
+            expected: Some(claim.seq),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use echolog_events::ClaimKind;
+
+    use super::super::operators::tests::{greets, names, service, town};
+    use super::super::tests::{found, log_in, logged_in};
+    use super::super::{Findings, RegisterUser};
+    use super::*;
+    use crate::story::{Story, id};
+    use crate::{Actor, ErrorCode};
+
+    fn anyone() -> Actor {
+        Actor::Anonymous("anon-1".to_owned())
+    }
+
+    fn ada() -> RegisterUser {
+        let body = json!({ "username": "ada", "email": "ada@example.org" });
+        serde_json::from_value(body).expect("a good body")
+    }
+
+    /// The town, in which Ada is user 6.
+    fn story() -> Story {
+        town().done(&anyone(), id(6), ada())
+    }
+
+    fn holding(story: Story, check: Option<Check>) -> Story {
+        let names = [(ClaimKind::Username, "ada"), (ClaimKind::Email, "ada@example.org")];
+        let claims = names.map(|(kind, name)| (kind, story.claim(kind, name).0)).to_vec();
+        let holdings = Some(Holdings { claims, version: 0, check });
+        story.findings(Findings { holdings, ..Findings::default() })
+    }
+
+    #[test]
+    fn an_account_goes_with_its_names() {
+        let story = holding(story(), Some(Check::Right));
+        let events = story.when(id(6), id(6), DeleteUser::default()).accepted();
+        let expected = ["user_deleted", "identifier_released", "identifier_released"];
+        assert_eq!(names(events), expected, "nobody else has done it");
+        let story = story.done(&Actor::User(id(6)), id(6), DeleteUser::default());
+        story.when(id(6), id(6), greets()).refused(ErrorCode::Forbidden);
+        story.when_actor(&anyone(), id(7), ada()).accepted();
+        story.when_actor(&service(), id(6), DeleteUser::default()).refused(ErrorCode::Gone);
+        // A name that somebody else has by now is theirs.
+        let story = story.done(&anyone(), id(7), ada());
+        let story = holding(story, Some(Check::Right));
+        story.when(id(6), id(6), DeleteUser::default()).refused(ErrorCode::Forbidden);
+    }
+
+    #[test]
+    fn its_sessions_end_and_nobody_logs_in() {
+        let story = logged_in(town(), 1);
+        let story = holding(story, None);
+        let events = story.when(id(4), id(1), DeleteUser::default()).accepted();
+        assert_eq!(names(events), ["user_deleted", "session_revoked", "admin_action_recorded"]);
+        let story = story.done(&service(), id(1), DeleteUser::default());
+        for check in [Check::Right, Check::Wrong] {
+            let story = logged_in(town(), 1);
+            let story = holding(story, None).done(&service(), id(1), DeleteUser::default());
+            let no = story.findings(found(2, check)).when_actor(&anyone(), id(1), log_in("d"));
+            no.refused(ErrorCode::Unauthenticated);
+        }
+        story.when(id(1), id(1), greets()).refused(ErrorCode::Forbidden);
+    }
+
+    #[test]
+    fn the_last_administrator_stays() {
+        let story = holding(town(), Some(Check::Right));
+        let events = story.when(id(4), id(5), DeleteUser::default()).accepted();
+        let expected = ["user_deleted", "admin_action_recorded", "admin_roster_changed"];
+        assert_eq!(names(events), expected);
+        let story = story.done(&service(), id(5), DeleteUser::default());
+        story.when(id(4), id(4), DeleteUser::default()).refused(ErrorCode::Conflict);
+    }
+
+    #[test]
+    fn is_refused() {
+        let story = holding(story(), None);
+        let no = story.when(id(6), id(6), DeleteUser::default()).refused(ErrorCode::Invalid);
+        assert_eq!(no.field.as_deref(), Some("password"));
+        story.when(id(3), id(6), DeleteUser::default()).refused(ErrorCode::Forbidden);
+        story
+            .when_actor(&anyone(), id(6), DeleteUser::default())
+            .refused(ErrorCode::Unauthenticated);
+        story.when(id(4), id(9), DeleteUser::default()).refused(ErrorCode::NotFound);
+        for check in [Check::Wrong, Check::NoPassword] {
+            let story = holding(self::story(), Some(check));
+            let no = story.when(id(6), id(6), DeleteUser::default());
+            no.refused(ErrorCode::Unauthenticated);
+        }
+    }
+}
