@@ -18,6 +18,7 @@ pub mod projector;
 mod requests;
 pub mod retry;
 pub mod roles;
+mod roster;
 pub mod supervise;
 mod timers;
 mod tokens;

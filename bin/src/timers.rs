@@ -1,4 +1,5 @@
-//! What happens because time has passed: sessions end that nobody refreshed, locks open.
+//! What happens because time has passed, or because something else has: sessions end that nobody
+//! refreshed, locks open, suspensions are over, deleted accounts leave their conversations.
 //!
 //! Any number may run. A timer decides nothing: it sends a command whose id follows from what is
 //! over, so that several send the same one, and whose owner looks whether it is over indeed. What
@@ -7,6 +8,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use echolog_commands::ContentType;
 use echolog_events::{Time, Uuid};
 use echolog_nats::{Bus, BusError, CommandSubject, HeaderMap, Names, header};
@@ -30,6 +32,10 @@ const BATCH: u32 = 500;
 /// How long the same command is sent under the same id, in seconds: one that was refused is decided
 /// anew after that.
 const SLOT: i64 = 60;
+
+/// How long deleted accounts are looked at again and again, after a look at all of them: how long the
+/// tables may lag, and longer than it takes to find who was invited in the moment of leaving.
+const LOOK_BACK: TimeDelta = TimeDelta::days(1);
 
 /// Looks what is over.
 #[derive(Debug)]
@@ -62,7 +68,7 @@ impl Timers {
                 () = stopped(&mut stop) => return,
                 _ = now_and_then.tick() => {}
             }
-            for kind in [Kind::Session, Kind::Lock] {
+            for kind in [Kind::Session, Kind::Lock, Kind::Suspension, Kind::Membership] {
                 match self.look(kind, reached.remove(&kind)).await {
                     Ok(Some(last)) => drop(reached.insert(kind, last)),
                     Ok(None) => {}
@@ -79,20 +85,41 @@ impl Timers {
         for due in &due {
             self.send(kind, due, now).await?;
         }
-        let is_full = due.len() >= BATCH as usize;
-        Ok(due.into_iter().next_back().filter(|_| is_full))
+        if due.len() >= BATCH as usize {
+            return Ok(due.into_iter().next_back());
+        }
+        Ok(match kind {
+            Kind::Session | Kind::Lock | Kind::Suspension => None,
+            // There are ever more deleted accounts; those of long ago have left.
+            Kind::Membership => Some(Due {
+                user_id: Uuid::nil(),
+                id: Uuid::nil(),
+                at: now - LOOK_BACK,
+                successor: None,
+            }),
+        })
     }
 
     async fn send(&self, kind: Kind, due: &Due, now: Time) -> Result<(), BusError> {
-        let (command, body): (_, Value) = match kind {
-            Kind::Session => ("expire_session", json!({ "session_id": due.id })),
-            Kind::Lock => ("unlock_user", json!({ "if_over": true })),
+        let (domain, command, body): (_, _, Value) = match kind {
+            Kind::Session => ("auth", "expire_session", json!({ "session_id": due.id })),
+            Kind::Lock => ("auth", "unlock_user", json!({ "if_over": true })),
+            Kind::Suspension => ("auth", "reinstate_user", json!({ "if_over": true })),
+            Kind::Membership => (
+                "messages",
+                "remove_deleted_member",
+                json!({ "user_id": due.user_id, "successor_user_id": due.successor }),
+            ),
+        };
+        let target = match kind {
+            Kind::Session | Kind::Lock | Kind::Suspension => due.user_id,
+            Kind::Membership => due.id,
         };
         let subject = self.names.command(&CommandSubject {
             actor: ACTOR.to_owned(),
-            domain: "auth".to_owned(),
+            domain: domain.to_owned(),
             command: command.to_owned(),
-            target: due.user_id.to_string(),
+            target: target.to_string(),
         });
         let mut headers = HeaderMap::new();
         headers.insert(header::COMMAND_ID, command_id(command, due, now).to_string());
@@ -118,14 +145,13 @@ fn command_id(command: &str, due: &Due, now: Time) -> Uuid {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     #[test]
     fn whoever_finds_the_same_sends_the_same() {
         let now = Time::default() + TimeDelta::days(20_000);
-        let due = Due { user_id: Uuid::from_u128(1), id: Uuid::from_u128(2), at: now };
+        let (user_id, id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let due = Due { user_id, id, at: now, successor: None };
         let id = command_id("expire_session", &due, now);
         assert_eq!(command_id("expire_session", &due, now + TimeDelta::seconds(59)), id);
         assert_ne!(command_id("expire_session", &due, now + TimeDelta::seconds(60)), id);

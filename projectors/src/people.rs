@@ -35,6 +35,10 @@ const SESSIONS: &str = "SELECT row_to_json(q) FROM (
         ORDER BY last_activity_at DESC, id
     ) AS q";
 
+const ADMINS: &str = "SELECT projection.position('auth'), ARRAY(
+        SELECT id FROM auth.users WHERE role = 'admin' AND account_status NOT IN ('banned', 'deleted')
+    )";
+
 /// Looks accounts up, as JSON objects with the columns of the tables; no hash is among them.
 #[derive(Clone, Debug)]
 pub struct People {
@@ -76,6 +80,16 @@ impl People {
     /// What PostgreSQL says.
     pub async fn account(&self, id: Uuid) -> Result<Option<Value>, DatabaseError> {
         Ok(sqlx::query_scalar(ACCOUNT).bind(id).fetch_optional(&self.pool).await?)
+    }
+
+    /// The administrators who may act, and how far the tables are that say so.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn admins(&self) -> Result<(Vec<Uuid>, u64), DatabaseError> {
+        let (position, admins): (i64, Vec<Uuid>) =
+            sqlx::query_as(ADMINS).fetch_one(&self.pool).await?;
+        Ok((admins, position.cast_unsigned()))
     }
 
     /// The sessions of an account that are open.

@@ -1,13 +1,19 @@
 //! What operators do about accounts, and what becomes of those.
 
+use std::time::Duration;
+
+use echolog::callout;
 use echolog::client::Request;
 use echolog::clock;
+use echolog::handler::{Limits, TimerLimits};
 use echolog::roles::Roles;
 use echolog_commands::{ErrorCode, Outcome, Status};
 use echolog_events::Uuid;
 use echolog_tests::{Tenant, eventually, run};
 use futures::future::join_all;
 use serde_json::{Value, json};
+
+use crate::cli::echolog;
 
 const PASSWORD: &str = "correct horse battery";
 const OPERATOR: &str = "svc-operator";
@@ -93,7 +99,7 @@ fn a_suspension_ends_by_itself() {
     run(async {
         let t = Tenant::start().await?;
         let ada = register(&t, "ada").await?;
-        let until = clock::now() + std::time::Duration::from_secs(3);
+        let until = clock::now() + Duration::from_secs(3);
         let body = json!({ "reason": "noise", "until": until });
         t.accept(OPERATOR, "auth.suspend_user", ada, body).await?;
         assert_eq!(code(&log_in(&t, "ada", PASSWORD).await?), Some(ErrorCode::Forbidden));
@@ -149,6 +155,26 @@ fn one_administrator_stays_whoever_decides() {
         let accepted = demoted.iter().filter(|outcome| outcome.status == Status::Accepted);
         assert_eq!((accepted.count(), refused.count()), (3, 1), "{demoted:?}");
         assert_eq!(t.value("SELECT count(*) FROM auth.users WHERE role = 'admin'").await?, "1");
+        Ok(())
+    });
+}
+
+#[test]
+fn administrators_of_the_tables_are_those_of_the_log() {
+    run(async {
+        let t = Tenant::start().await?;
+        let [ada, bob] = [t.user("ada").await?, t.user("bob").await?];
+        for user in [ada, bob] {
+            assert_eq!(promote(&t, user, "admin").await?.status, Status::Accepted);
+        }
+        t.accept(ada, "auth.ban_user", bob, json!({ "reason": "spam" })).await?;
+        let sound = echolog(&t, &["verify", "users"], "").await?;
+        assert!(sound.status.success(), "{sound:?}");
+        t.database.execute("UPDATE auth.users SET role = 'user'").await?;
+        let broken = echolog(&t, &["verify", "users"], "").await?;
+        let said = String::from_utf8(broken.stdout)?;
+        assert!(!broken.status.success() && said.contains("administrators of the log"), "{said}");
+        assert!(said.contains(&ada.to_string()) && !said.contains(&bob.to_string()), "{said}");
         Ok(())
     });
 }
@@ -219,6 +245,82 @@ fn a_deleted_account_leaves_its_name_to_one_other() {
         let rows = "SELECT username, account_status, deleted_at IS NOT NULL AS gone FROM auth.users
             WHERE lower(username) = 'ada' ORDER BY created_at";
         assert_eq!(t.rows(rows).await?, [["ada", "deleted", "true"], ["Ada", "active", "false"]]);
+        Ok(())
+    });
+}
+
+/// A tenant whose timers look every second.
+async fn with_quick_timers() -> anyhow::Result<Tenant> {
+    let mut t = Tenant::without_workers().await?;
+    let timers = TimerLimits { every: Duration::from_secs(1) };
+    let limits = Limits { rate: Tenant::UNLIMITED, timers, ..Limits::default() };
+    t.add_limited(Roles::ALL, limits, &callout::Options::default()).await?;
+    Ok(t)
+}
+
+#[test]
+fn a_deleted_account_leaves_its_conversations() {
+    run(async {
+        let t = with_quick_timers().await?;
+        let ada = register(&t, "ada").await?;
+        let [bob, eve] = [t.user("bob").await?, t.user("eve").await?];
+        // Eve has been in the second one longer than Bob, whose account is older.
+        let first = t.group(&[ada, bob, eve]).await?;
+        let second = t.group(&[ada, eve]).await?;
+        let invite = json!({ "user_ids": [bob] });
+        t.accept(ada, "messages.add_members", second, invite).await?;
+        let alone = t.group(&[ada]).await?;
+        let direct = clock::new_id();
+        let body = json!({ "conversation_type": "direct", "member_user_ids": [bob] });
+        t.accept(ada, "messages.create_conversation", direct, body).await?;
+        let promotion = json!({ "user_id": eve, "role": "moderator" });
+        t.accept(ada, "messages.change_role", first, promotion).await?;
+        t.say(first, ada, "goodbye").await?;
+
+        let body = json!({ "password": PASSWORD });
+        t.accept(ada, "auth.delete_user", ada, body).await?;
+        let left = format!(
+            "SELECT c.id FROM messages.members AS m
+             JOIN messages.conversations AS c ON c.id = m.conversation_id
+             WHERE m.user_id = '{ada}' AND m.is_active"
+        );
+        eventually("only the direct conversation is left", || async {
+            Ok(t.rows(&left).await? == [[direct.to_string()]])
+        })
+        .await?;
+        let owner = async |conversation: Uuid| {
+            let query = format!(
+                "SELECT owner_user_id FROM messages.conversations WHERE id = '{conversation}'"
+            );
+            t.value(&query).await
+        };
+        assert_eq!(owner(first).await?, eve.to_string(), "the highest");
+        assert_eq!(owner(second).await?, eve.to_string(), "the longest");
+        assert_eq!(owner(alone).await?, ada.to_string(), "nobody is left");
+        let said = "SELECT content FROM messages.messages";
+        assert_eq!(t.value(said).await?, "goodbye");
+        t.say(first, bob, "who was that?").await?;
+        let actor = "SELECT DISTINCT actor FROM audit.record_changes
+            WHERE table_name = 'conversation_participants' AND operation = 'UPDATE'
+                AND new_data->>'is_active' = 'false'";
+        assert_eq!(t.value(actor).await?, "svc-echolog");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_tables_hear_that_a_suspension_is_over() {
+    run(async {
+        let t = with_quick_timers().await?;
+        let ada = register(&t, "ada").await?;
+        let until = clock::now() + Duration::from_secs(2);
+        let body = json!({ "reason": "noise", "until": until });
+        t.accept(OPERATOR, "auth.suspend_user", ada, body).await?;
+        let standing = "SELECT account_status, suspended_until FROM auth.users";
+        eventually("she may act", || async { Ok(t.rows(standing).await? == [["active", ""]]) })
+            .await?;
+        let done = "SELECT string_agg(action, ', ') FROM audit.admin_actions";
+        assert_eq!(t.value(done).await?, "suspend_user", "nobody has reinstated her");
         Ok(())
     });
 }

@@ -3,16 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use echolog_commands::state::{Claim, Roster};
+use echolog_commands::state::Claim;
 use echolog_commands::{Key, State, World};
-use echolog_events::{
-    AdminRosterChanged, Body, Partition, Recorded, Stream, StreamKey, Uuid, partition_of,
-};
+use echolog_events::{Body, Partition, Recorded, Stream, StreamKey, Uuid, partition_of};
 use echolog_nats::{BusError, EventLog};
 use echolog_projectors::store::{LoadRequest, Loaded, Store};
 use futures::future::try_join_all;
 
 use super::tail::Tail;
+use crate::roster;
 
 /// How long PostgreSQL may take: every command of the process waits meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -207,56 +206,17 @@ pub(super) async fn claims(
 
 /// What the last event of a stream says.
 async fn last_of(log: &EventLog, key: &Key, stream: &StreamKey) -> Result<State, BusError> {
+    if let Key::Roster = key {
+        return Ok(State::Roster(roster::read(log).await?));
+    }
+    let mut claim = State::Claim(Claim::default());
     let last = log.last(partition(key), stream).await?;
-    let Some(Recorded { body: Body::Known(event), seq, .. }) = last else {
-        return Ok(initial(key));
-    };
-    let torn = log.is_torn(seq).await?;
-    let mut state = initial(key);
-    if !torn {
-        state.evolve(&event, seq);
-        return Ok(state);
-    }
-    match &mut state {
-        // Nobody has it: only what is free is ever claimed.
-        State::Claim(claim) => claim.seq = seq,
-        // It is as it was before.
-        State::Roster(roster) => *roster = Roster { seq, ..roster_before(log, seq).await? },
-        State::User(_)
-        | State::Sessions(_)
-        | State::Block(_)
-        | State::Conversation(_)
-        | State::Message(_) => {}
-    }
-    Ok(state)
-}
-
-/// The state before the first event of its stream.
-fn initial(key: &Key) -> State {
-    match key {
-        Key::Roster => State::Roster(Roster::default()),
-        Key::User(_)
-        | Key::Sessions(_)
-        | Key::Block(_)
-        | Key::Conversation(_)
-        | Key::Message(..)
-        | Key::Claim(_) => State::Claim(Claim::default()),
-    }
-}
-
-/// Who the administrators were before an event: groups that the log has only the beginning of say
-/// nothing. It seldom happens, and there are few of these events.
-async fn roster_before(log: &EventLog, end: u64) -> Result<Roster, BusError> {
-    let (stream, mut roster) = (AdminRosterChanged::stream(), Roster::default());
-    let mut from = 1;
-    while let Some(event) = log.first(partition_of(&stream.id), &stream, from).await? {
-        if event.seq >= end {
-            break;
+    if let Some(Recorded { body: Body::Known(event), seq, .. }) = last {
+        claim.evolve(&event, seq);
+        if log.is_torn(seq).await? {
+            // Nobody has it: only what is free is ever claimed.
+            claim = State::Claim(Claim { owner: None, seq });
         }
-        if let (Body::Known(known), false) = (&event.body, log.is_torn(event.seq).await?) {
-            roster.evolve(known, event.seq);
-        }
-        from = event.seq + 1;
     }
-    Ok(roster)
+    Ok(claim)
 }

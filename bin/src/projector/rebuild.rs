@@ -17,6 +17,8 @@ use echolog_projectors::verify::{self, Finding};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::roster;
+
 /// Events of one transaction: the more there are, the fewer rows are touched twice. Up to three pages
 /// are in memory, at less than 1 KiB an event.
 const PAGE: usize = 40_000;
@@ -109,6 +111,7 @@ pub async fn verify(
         None => Projection::ALL.to_vec(),
     };
     let mut report = Report { findings: verify::verify(database).await?, ..Report::default() };
+    report.findings.extend(roster::verify(log, database).await?);
     report.skipped = parked::skipped(database).await?;
     report.skipped.retain(|skipped| projections.contains(&skipped.projection));
     for projection in projections {
