@@ -147,7 +147,11 @@ impl Config {
     /// # Errors
     /// No master key, or one that is too short.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        Ok(Settings { claim_key: self.derive("claims")?, ..Settings::default() })
+        Ok(Settings {
+            claim_key: self.derive("claims")?,
+            factor_key: self.derive("factors")?,
+            ..Settings::default()
+        })
     }
 
     /// The keys of what handlers give out.

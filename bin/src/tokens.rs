@@ -9,6 +9,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use echolog_commands::auth::NewTokens;
 use echolog_events::{TokenHash, Uuid};
 use hmac::{Hmac, Mac as _};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock;
@@ -71,6 +72,13 @@ impl Session {
         }
         let [user, session] = [&bytes[..16], &bytes[16..32]].map(|id| Uuid::from_slice(id).ok());
         Some(Self { user: user?, session: session?, hash: hash(token) })
+    }
+}
+
+impl Tokens {
+    /// What the client is told of them.
+    pub(crate) fn told(self) -> Vec<(&'static str, Value)> {
+        vec![("session_token", self.session.into()), ("refresh_token", self.refresh.into())]
     }
 }
 

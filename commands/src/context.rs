@@ -45,6 +45,8 @@ impl std::fmt::Display for Actor {
 pub struct Settings {
     /// The key under which unique values are hashed into claim ids.
     pub claim_key: Vec<u8>,
+    /// The key of what second factors are derived from and hashed with.
+    pub factor_key: Vec<u8>,
     /// Whether a new account waits for a verified contact.
     pub require_verified_contact: bool,
     /// The most members that a conversation may have.
@@ -61,6 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             claim_key: Vec::new(),
+            factor_key: Vec::new(),
             require_verified_contact: false,
             max_members: 10_000,
             login_attempts: 5,
@@ -70,7 +73,7 @@ impl Default for Settings {
     }
 }
 
-/// Without the key.
+/// Without the keys.
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")

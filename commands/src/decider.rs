@@ -1,6 +1,8 @@
 //! What every command has to say for itself.
 
-use echolog_events::{AccountEvent, AuditEvent, Event, SessionEvent, Stream, StreamKey};
+use echolog_events::{
+    AccountEvent, AuditEvent, CredentialEvent, Event, SessionEvent, Stream, StreamKey,
+};
 use serde_json::Value;
 
 use crate::{Context, Doc, Key, Rejection, World};
@@ -85,6 +87,13 @@ impl From<AccountEvent> for NewEvent {
 impl From<AuditEvent> for NewEvent {
     fn from(event: AuditEvent) -> Self {
         Self::new(StreamKey::of(Stream::User, event.user_id()), Event::Audit(event))
+    }
+}
+
+impl From<CredentialEvent> for NewEvent {
+    fn from(event: CredentialEvent) -> Self {
+        let key = StreamKey::of(Stream::Credential, event.user_id());
+        Self::new(key, Event::Credentials(event))
     }
 }
 

@@ -483,6 +483,33 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
+/// A code of six digits. It cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OneTimeCode(String);
+
+impl OneTimeCode {
+    /// The code itself, for the one who checks it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for OneTimeCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OneTimeCode(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for OneTimeCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || D::Error::custom("A code is a text of six digits.");
+        let text = String::deserialize(deserializer).map_err(|_| wrong())?;
+        let six = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if six { Ok(Self(text)) } else { Err(wrong()) }
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
@@ -554,5 +581,10 @@ mod tests {
     fn a_password_is_not_printed() {
         let password: Password = serde_json::from_str(r#""open sesame""#).expect("long enough");
         assert_eq!(format!("{password:?}"), "Password(…)");
+        let code: OneTimeCode = serde_json::from_str(r#""012345""#).expect("six digits");
+        assert_eq!(format!("{code:?}"), "OneTimeCode(…)");
+        for wrong in [r#""12345""#, r#""1234567""#, r#""12345x""#, "123456"] {
+            assert!(!reads::<OneTimeCode>(wrong), "{wrong}");
+        }
     }
 }

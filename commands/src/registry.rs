@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
-    BanUser, ChangeUserRole, DeleteUser, ExpireSession, LogIn, RecordSessionActivity,
-    RefreshSession, RegisterUser, ReinstateUser, RevokeAllSessions, RevokeSession, SuspendUser,
-    UnlockUser,
+    BanUser, BeginTwoFactor, ChangeUserRole, DeleteUser, DisableTwoFactor, EnableTwoFactor,
+    ExpireSession, GenerateRecoveryCodes, LogIn, RecordSessionActivity, RefreshSession,
+    RegisterUser, ReinstateUser, RevokeAllSessions, RevokeSession, SuspendUser, UnlockUser,
 };
 use crate::fields::Password;
 use crate::messages::{
@@ -167,6 +167,10 @@ registry! {
     ChangeUserRole = ("auth", "change_user_role", Secrecy::Plain),
     DeleteUser = ("auth", "delete_user", Secrecy::Always),
     RecordSensitiveAccess = ("audit", "record_sensitive_access", Secrecy::Plain),
+    BeginTwoFactor = ("auth", "begin_two_factor", Secrecy::Always),
+    EnableTwoFactor = ("auth", "enable_two_factor", Secrecy::Always),
+    DisableTwoFactor = ("auth", "disable_two_factor", Secrecy::Always),
+    GenerateRecoveryCodes = ("auth", "generate_recovery_codes", Secrecy::Always),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),
     BlockUser = ("users", "block_user", Secrecy::Plain),
     UnblockUser = ("users", "unblock_user", Secrecy::Plain),

@@ -4,6 +4,7 @@
 //! it, so a decision that reads a state it did not ask for fails its test.
 
 mod dice;
+mod factors;
 mod logins;
 mod operators;
 
@@ -76,6 +77,12 @@ impl Story {
     pub fn at(mut self, time: Time) -> Self {
         self.time = time;
         self
+    }
+
+    /// When the commands that follow are decided.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.time
     }
 
     /// This command was refused, and left something behind.
@@ -173,7 +180,10 @@ impl Story {
             }
         }
         if let Some(first) = events.first() {
-            assert_eq!(first.key, StreamKey::of(command.stream(), target), "the target's stream");
+            let own = StreamKey::of(command.stream(), target);
+            assert_eq!(first.key.id, own.id, "it is about the target");
+            // What a no leaves behind may be in another stream of the target's.
+            assert!(decision.is_err() || first.key == own, "the target's stream: {:?}", first.key);
         }
         decision
     }
@@ -184,6 +194,7 @@ impl Story {
         let mut state = match key {
             Key::User(_) => State::User(None),
             Key::Sessions(_) => State::Sessions(crate::state::Sessions::default()),
+            Key::Credentials(_) => State::Credentials(crate::state::Credentials::default()),
             Key::Block(_) => State::Block(crate::state::Blocks::default()),
             Key::Conversation(_) => State::Conversation(None),
             Key::Message(..) => State::Message(None),

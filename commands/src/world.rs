@@ -9,7 +9,9 @@ use echolog_events::{
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::state::{Blocks, Claim, Conversation, Message, Roster, Sessions, State, User};
+use crate::state::{
+    Blocks, Claim, Conversation, Credentials, Message, Roster, Sessions, State, User,
+};
 
 /// Names a state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +20,8 @@ pub enum Key {
     User(Uuid),
     /// The sessions of an account.
     Sessions(Uuid),
+    /// The second factors of a user.
+    Credentials(Uuid),
     /// Whom a user blocks.
     Block(Uuid),
     /// A conversation.
@@ -37,6 +41,7 @@ impl Key {
         match self {
             Self::User(id)
             | Self::Sessions(id)
+            | Self::Credentials(id)
             | Self::Block(id)
             | Self::Conversation(id)
             | Self::Message(id, _) => id.to_string(),
@@ -54,6 +59,7 @@ impl Key {
             Self::Roster => Some(AdminRosterChanged::stream()),
             Self::User(_)
             | Self::Sessions(_)
+            | Self::Credentials(_)
             | Self::Block(_)
             | Self::Conversation(_)
             | Self::Message(..) => None,
@@ -71,6 +77,7 @@ impl Key {
             Event::Auth(AuthEvent::AdminRosterChanged(_)) => Some(Self::Roster),
             Event::Accounts(e) => Some(Self::User(e.user_id())),
             Event::Sessions(e) => Some(Self::Sessions(e.account_id())),
+            Event::Credentials(e) => Some(Self::Credentials(e.user_id())),
             Event::Users(UsersEvent::ProfileUpdated(e)) => Some(Self::User(e.user_id)),
             Event::Users(UsersEvent::UserBlocked(e)) => Some(Self::Block(e.user_id)),
             Event::Users(UsersEvent::UserUnblocked(e)) => Some(Self::Block(e.user_id)),
@@ -204,6 +211,17 @@ impl World {
         static NONE: Sessions = Sessions::new();
         if let Some(State::Sessions(sessions)) = self.get(&Key::Sessions(account)) {
             sessions
+        } else {
+            &NONE
+        }
+    }
+
+    /// The second factors of a user.
+    #[must_use]
+    pub fn credentials(&self, user: Uuid) -> &Credentials {
+        static NONE: Credentials = Credentials::new();
+        if let Some(State::Credentials(credentials)) = self.get(&Key::Credentials(user)) {
+            credentials
         } else {
             &NONE
         }

@@ -7,6 +7,7 @@
 mod account;
 mod audit;
 mod auth;
+mod credential;
 mod envelope;
 mod ids;
 mod messages;
@@ -24,6 +25,10 @@ pub use audit::{AccessType, AdminAction, AdminActionRecorded, AuditEvent, Sensit
 pub use auth::{
     AccountStatus, AdminRosterChanged, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased,
     PasswordHash, UserRegistered, UserRole, UserType,
+};
+pub use credential::{
+    CodeHash, CredentialEvent, RecoveryCode, RecoveryCodeUsed, RecoveryCodesGenerated, TotpUsed,
+    TwoFactorBegun, TwoFactorDisabled, TwoFactorEnabled, TwoFactorMethod,
 };
 pub use envelope::{Body, CommandKey, CommandPosition, Meta, Recorded, Unreadable, header};
 pub use ids::{PARTITIONS, Partition, event_id, partition_of};

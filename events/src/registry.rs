@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    AccountEvent, AdminRosterChanged, AuditEvent, AuthEvent, Body, MessagesEvent, SessionEvent,
-    Stream, StreamKey, SystemEvent, Unreadable, UsersEvent, Uuid, upcast,
+    AccountEvent, AdminRosterChanged, AuditEvent, AuthEvent, Body, CredentialEvent, MessagesEvent,
+    SessionEvent, Stream, StreamKey, SystemEvent, Unreadable, UsersEvent, Uuid, upcast,
 };
 
 /// Any event of any domain.
@@ -16,6 +16,8 @@ pub enum Event {
     Accounts(AccountEvent),
     /// Logging in, and sessions.
     Sessions(SessionEvent),
+    /// Second factors.
+    Credentials(CredentialEvent),
     /// Profiles and blocking.
     Users(UsersEvent),
     /// What the audit alone remembers.
@@ -115,6 +117,12 @@ registry! {
     Sessions(SessionEvent::SessionRevoked) = "auth.session_revoked" at 1,
     Sessions(SessionEvent::SessionActivityRecorded) = "auth.session_activity_recorded" at 1,
     Sessions(SessionEvent::SessionExpired) = "auth.session_expired" at 1,
+    Credentials(CredentialEvent::TwoFactorBegun) = "auth.two_factor_begun" at 1,
+    Credentials(CredentialEvent::TwoFactorEnabled) = "auth.two_factor_enabled" at 1,
+    Credentials(CredentialEvent::TwoFactorDisabled) = "auth.two_factor_disabled" at 1,
+    Credentials(CredentialEvent::TotpUsed) = "auth.totp_used" at 1,
+    Credentials(CredentialEvent::RecoveryCodesGenerated) = "auth.recovery_codes_generated" at 1,
+    Credentials(CredentialEvent::RecoveryCodeUsed) = "auth.recovery_code_used" at 1,
     Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
     Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
     Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,
@@ -155,6 +163,7 @@ impl Event {
             Self::Accounts(e) => key.is(Stream::User, e.user_id()),
             Self::Audit(e) => key.is(Stream::User, e.user_id()),
             Self::Sessions(e) => key.is(Stream::Session, e.account_id()),
+            Self::Credentials(e) => key.is(Stream::Credential, e.user_id()),
             Self::Users(UsersEvent::ProfileUpdated(e)) => key.is(Stream::User, e.user_id),
             Self::Users(UsersEvent::UserBlocked(e)) => key.is(Stream::Block, e.user_id),
             Self::Users(UsersEvent::UserUnblocked(e)) => key.is(Stream::Block, e.user_id),

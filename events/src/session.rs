@@ -281,6 +281,8 @@ pub enum IdentifierType {
     Phone,
     /// A user name.
     Username,
+    /// The id of a user who is logged in and has to prove it once more.
+    UserId,
 }
 
 /// What proves who somebody is.
@@ -299,6 +301,8 @@ pub enum LoginFailure {
     UnknownIdentifier,
     /// It is another password.
     WrongPassword,
+    /// The password is right, the second factor is not.
+    WrongSecondFactor,
     /// The account has none.
     NoPassword,
     /// Too many attempts had failed before.
@@ -387,11 +391,12 @@ macro_rules! names {
 }
 
 names! {
-    IdentifierType { Email = "email", Phone = "phone", Username = "username" }
+    IdentifierType { Email = "email", Phone = "phone", Username = "username", UserId = "user_id" }
     LoginMethod { Password = "password" }
     LoginFailure {
         UnknownIdentifier = "unknown_identifier",
         WrongPassword = "wrong_password",
+        WrongSecondFactor = "wrong_second_factor",
         NoPassword = "no_password",
         Locked = "locked",
         Suspended = "suspended",

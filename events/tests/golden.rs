@@ -161,6 +161,40 @@ fn samples() -> Vec<Event> {
             session_id,
             expired_at: later,
         })),
+        Event::Credentials(CredentialEvent::TwoFactorBegun(TwoFactorBegun {
+            user_id,
+            factor_id: id(6),
+            salt: "00112233445566778899aabbccddeeff".to_owned(),
+            expires_at: later,
+        })),
+        Event::Credentials(CredentialEvent::TwoFactorEnabled(TwoFactorEnabled {
+            user_id,
+            method: TwoFactorMethod::Totp,
+            factor_id: Some(id(6)),
+            step: Some(60_000_000),
+        })),
+        Event::Credentials(CredentialEvent::TwoFactorDisabled(TwoFactorDisabled {
+            user_id,
+            by_user_id: Some(user_id),
+            reason: text("lost phone"),
+        })),
+        Event::Credentials(CredentialEvent::TotpUsed(TotpUsed {
+            user_id,
+            factor_id: id(6),
+            step: 60_000_001,
+        })),
+        Event::Credentials(CredentialEvent::RecoveryCodesGenerated(RecoveryCodesGenerated {
+            user_id,
+            set_id: id(7),
+            codes: vec![
+                RecoveryCode { id: id(8), hash: CodeHash::new("ab".repeat(32)) },
+                RecoveryCode { id: id(9), hash: CodeHash::new("cd".repeat(32)) },
+            ],
+        })),
+        Event::Credentials(CredentialEvent::RecoveryCodeUsed(RecoveryCodeUsed {
+            user_id,
+            code_id: id(8),
+        })),
         Event::Users(UsersEvent::ProfileUpdated(ProfileUpdated {
             user_id,
             display_name: text("Ada L."),

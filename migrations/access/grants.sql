@@ -27,7 +27,7 @@ TO echolog_reader;
 GRANT SELECT (
     id, email, phone_number, username, password_changed_at, role, user_type, account_status,
     email_verified, email_verified_at, phone_verified, phone_verified_at, two_factor_enabled,
-    failed_login_attempts, locked, locked_until, last_login_at, device_id, suspension_reason,
+    two_factor_method, failed_login_attempts, locked, locked_until, last_login_at, device_id, suspension_reason,
     suspended_at, suspended_until, created_at, updated_at, deleted_at
 ) ON auth.users TO echolog_reader;
 
@@ -41,9 +41,11 @@ GRANT SELECT (
     id, user_id, session_id, device_id, expires_at, revoked, revoked_at, replaced_by_id, created_at,
     updated_at
 ) ON auth.refresh_tokens TO echolog_reader;
+GRANT SELECT (id, user_id, set_id, used_at, revoked_at, created_at, updated_at)
+ON auth.recovery_codes TO echolog_reader;
 
 GRANT SELECT ON
-    auth.login_history, auth.security_events,
+    auth.two_factor_factors, auth.login_history, auth.security_events,
     users.profiles, users.settings, users.blocked_users, users.activity_log,
     messages.conversations, messages.members, messages.membership_periods, messages.messages,
     messages.message_edits, messages.message_reactions, messages.threads, messages.cursor_moves,
@@ -67,7 +69,7 @@ TO echolog_reader;
 GRANT USAGE ON SCHEMA auth, users, messages, audit, projection TO echolog_projector;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    auth.users, auth.sessions, auth.refresh_tokens,
+    auth.users, auth.sessions, auth.refresh_tokens, auth.two_factor_factors, auth.recovery_codes,
     users.profiles, users.settings, users.blocked_users, users.activity_log,
     messages.conversations, messages.members, messages.membership_periods, messages.messages,
     messages.message_edits, messages.message_reactions, messages.threads, messages.cursor_moves,

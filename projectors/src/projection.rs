@@ -69,9 +69,15 @@ impl Projection {
     #[must_use]
     pub fn tables(self) -> &'static [&'static str] {
         match self {
-            Self::Auth => {
-                &["users", "sessions", "refresh_tokens", "login_history", "security_events"]
-            }
+            Self::Auth => &[
+                "users",
+                "sessions",
+                "refresh_tokens",
+                "two_factor_factors",
+                "recovery_codes",
+                "login_history",
+                "security_events",
+            ],
             Self::Users => &["profiles", "settings", "blocked_users", "activity_log"],
             Self::Messages => &[
                 "conversations",
@@ -183,7 +189,7 @@ pub(crate) enum Keys {
 /// A projection with its statements for one target.
 #[derive(Debug)]
 pub(crate) enum Writer {
-    Auth(Auth),
+    Auth(Box<Auth>),
     Users(Users),
     Messages(Box<Messages>),
     Audit(Audit),
@@ -195,7 +201,7 @@ impl Writer {
     /// Builds the statements.
     pub(crate) fn new(target: &Target) -> Self {
         match target.projection() {
-            Projection::Auth => Self::Auth(Auth::new(target)),
+            Projection::Auth => Self::Auth(Box::new(Auth::new(target))),
             Projection::Users => Self::Users(Users::new(target)),
             Projection::Messages => Self::Messages(Box::new(Messages::new(target))),
             Projection::Audit => Self::Audit(Audit::new(target)),

@@ -13,14 +13,14 @@ use echolog_tests::{Tenant, eventually, http_get, run};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
-struct Account {
-    id: Uuid,
+pub(crate) struct Account {
+    pub(crate) id: Uuid,
     name: String,
 }
 
-async fn register(t: &Tenant, name: &str) -> anyhow::Result<Account> {
+pub(crate) async fn register(t: &Tenant, name: &str) -> anyhow::Result<Account> {
     let id = clock::new_id();
     let body = json!({
         "username": name, "email": format!("{name}@example.org"), "password": PASSWORD,
@@ -45,7 +45,7 @@ async fn refresh(t: &Tenant, user: Uuid, token: &Value) -> anyhow::Result<Outcom
     Ok(t.client.send(&Request::new("anon-test", "auth.refresh_session", user, body)).await?)
 }
 
-fn code(outcome: &Outcome) -> Option<ErrorCode> {
+pub(crate) fn code(outcome: &Outcome) -> Option<ErrorCode> {
     outcome.error.as_ref().map(|error| error.code)
 }
 
@@ -349,7 +349,7 @@ fn what_is_over_ends_by_itself_and_once() {
 }
 
 /// Everything that rests anywhere: messages of the streams, rows of the tables, metrics.
-async fn all_that_rests(t: &Tenant) -> anyhow::Result<String> {
+pub(crate) async fn all_that_rests(t: &Tenant) -> anyhow::Result<String> {
     let mut all = http_get(&t.metrics_url()).await?;
     let jetstream = t.jetstream().await?;
     let names = t.config.names()?;

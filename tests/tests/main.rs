@@ -18,6 +18,7 @@ mod model;
 mod operators;
 mod parking;
 mod projections;
+mod second_factors;
 mod setup;
 mod tls;
 mod tour;

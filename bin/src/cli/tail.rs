@@ -98,7 +98,8 @@ fn line(event: &Recorded) -> Value {
 
 /// A hash is no secret, but no business of a terminal either; nor is where push messages go.
 fn redact(mut data: Value) -> Value {
-    let hidden = |name: &str| name.ends_with("_hash") || name == "fcm_token";
+    let hidden =
+        |name: &str| name.ends_with("_hash") || ["fcm_token", "salt", "codes"].contains(&name);
     let fields = data.as_object_mut().into_iter().flatten();
     for (_, value) in fields.filter(|(name, value)| hidden(name) && !value.is_null()) {
         *value = "[redacted]".into();

@@ -42,6 +42,7 @@ fn stream(key: &Key) -> Option<StreamKey> {
     match key {
         Key::User(id) => Some(StreamKey::of(Stream::User, *id)),
         Key::Sessions(id) => Some(StreamKey::of(Stream::Session, *id)),
+        Key::Credentials(id) => Some(StreamKey::of(Stream::Credential, *id)),
         Key::Block(id) => Some(StreamKey::of(Stream::Block, *id)),
         Key::Conversation(id) => Some(StreamKey::of(Stream::Conversation, *id)),
         Key::Message(..) | Key::Claim(_) | Key::Roster => None,
@@ -127,6 +128,7 @@ impl States {
                     None,
                     Key::User(_)
                     | Key::Sessions(_)
+                    | Key::Credentials(_)
                     | Key::Block(_)
                     | Key::Conversation(_)
                     | Key::Claim(_)
@@ -164,6 +166,7 @@ pub(super) fn request(keys: &HashSet<Key>, ledger: Vec<(Uuid, Uuid)>) -> LoadReq
                 None,
                 Key::User(_)
                 | Key::Sessions(_)
+                | Key::Credentials(_)
                 | Key::Block(_)
                 | Key::Conversation(_)
                 | Key::Claim(_)

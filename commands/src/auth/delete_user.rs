@@ -5,11 +5,11 @@ use echolog_events::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::credentials_are_not_right;
-use super::findings::{Check, Holdings};
+use super::findings::Holdings;
 use super::operators::{
     account, need_account, need_roster_of_admin, operator, recorded, roster_changes, sessions_end,
 };
+use super::proof;
 use crate::doc::{Doc, optional};
 use crate::fields::{Password, Text};
 use crate::{ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World, access};
@@ -28,20 +28,11 @@ pub struct DeleteUser {
 impl DeleteUser {
     /// Who acts, if it is a user: the owner of the account, who has shown the password, or somebody
     /// with a say over the accounts of others.
-    fn authority(
-        context: &Context<'_>,
-        world: &World,
-        holdings: &Holdings,
-    ) -> Result<Option<Uuid>, Rejection> {
+    fn authority(context: &Context<'_>, world: &World) -> Result<Option<Uuid>, Rejection> {
         if context.user().is_ok_and(|user| user == context.target) {
             access::present_user(context, world)?;
-            match holdings.check {
-                Some(Check::Right) => context.user().map(Some),
-                Some(Check::Wrong | Check::NoPassword | Check::Unknown) => {
-                    Err(credentials_are_not_right())
-                }
-                None => Err(Rejection::invalid("password", "Your password is needed.")),
-            }
+            proof::check(context, world)?;
+            context.user().map(Some)
         } else {
             operator(context, world, UserRole::Admin)
         }
@@ -63,9 +54,11 @@ impl Decide for DeleteUser {
             "session_revoked",
             "admin_action_recorded",
             "admin_roster_changed",
+            "login_failed",
+            "user_locked",
         ],
         refused: &[
-            ("unauthenticated", "the password is not right"),
+            ("unauthenticated", "the password is not right, or too many attempts failed before"),
             ("forbidden", "the target is another user and you are no administrator"),
             ("not_found", "there is no such user"),
             ("conflict", "the target is the last administrator"),
@@ -76,6 +69,7 @@ impl Decide for DeleteUser {
 
     fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
         need_account(context, needs);
+        proof::need(context, needs);
         need_roster_of_admin(context, world, needs);
         let holdings = context.findings.holdings.iter();
         for (_, id) in holdings.flat_map(|holdings| &holdings.claims) {
@@ -87,7 +81,7 @@ impl Decide for DeleteUser {
         let Some(holdings) = &context.findings.holdings else {
             return Err(Rejection::internal("The command got lost on its way to its owner."));
         };
-        let by = Self::authority(context, world, holdings)?;
+        let by = Self::authority(context, world)?;
         let user = account(context, world)?;
         if user.status == AccountStatus::Deleted {
             return Err(Rejection::gone("The account is deleted."));
@@ -134,7 +128,7 @@ mod tests {
 
     use super::super::operators::tests::{greets, names, service, town};
     use super::super::tests::{found, log_in, logged_in};
-    use super::super::{Findings, RegisterUser};
+    use super::super::{Check, Findings, RegisterUser};
     use super::*;
     use crate::story::{Story, id};
     use crate::{Actor, ErrorCode};
@@ -156,8 +150,8 @@ mod tests {
     fn holding(story: Story, check: Option<Check>) -> Story {
         let names = [(ClaimKind::Username, "ada"), (ClaimKind::Email, "ada@example.org")];
         let claims = names.map(|(kind, name)| (kind, story.claim(kind, name).0)).to_vec();
-        let holdings = Some(Holdings { claims, version: 0, check });
-        story.findings(Findings { holdings, ..Findings::default() })
+        let holdings = Some(Holdings { claims, version: 0 });
+        story.findings(Findings { holdings, password: check, ..Findings::default() })
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the request path finds out about a command before its owner decides it: everything that
 //! takes a secret, a key or chance. Nothing in it can be turned back into a secret.
 
-use echolog_events::{ClaimKind, Origin, TokenHash, Uuid};
+use echolog_events::{ClaimKind, CodeHash, Origin, RecoveryCode, TokenHash, Uuid};
 use serde::{Deserialize, Serialize};
 
 /// What was found out about one command.
@@ -19,6 +19,47 @@ pub struct Findings {
     /// For `delete_user`.
     #[serde(default)]
     pub holdings: Option<Holdings>,
+    /// Whether it is the password of the target's account, where somebody who is logged in has to show
+    /// it once more.
+    #[serde(default)]
+    pub password: Option<Check>,
+    /// The second factor that was shown.
+    #[serde(default)]
+    pub second_factor: Option<SecondFactor>,
+    /// A new authenticator.
+    #[serde(default)]
+    pub authenticator: Option<NewAuthenticator>,
+    /// New recovery codes.
+    #[serde(default)]
+    pub recovery_codes: Option<NewRecoveryCodes>,
+}
+
+/// A second factor, as far as its code may be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactor {
+    /// A code of the authenticator.
+    Totp(CodeHash),
+    /// A recovery code.
+    RecoveryCode(CodeHash),
+}
+
+/// An authenticator that was made up and nobody was told the secret of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewAuthenticator {
+    /// Its id.
+    pub factor_id: Uuid,
+    /// What its secret is derived from, in hex.
+    pub salt: String,
+}
+
+/// Recovery codes that were made and not given out yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewRecoveryCodes {
+    /// These together.
+    pub set_id: Uuid,
+    /// Each of them.
+    pub codes: Vec<RecoveryCode>,
 }
 
 /// Who tries to log in, and with what success.
@@ -36,15 +77,13 @@ pub struct Login {
     pub device_id: String,
 }
 
-/// What an account has, as its own events tell it, and whether it is its owner who asks.
+/// What an account has, as its own events tell it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Holdings {
     /// The claims to its names: the ids of their streams.
     pub claims: Vec<(ClaimKind, String)>,
     /// The sequence of the last event of the account that was read: nothing may have come after it.
     pub version: u64,
-    /// Whether the password that was shown is the account's; `None`: none was shown.
-    pub check: Option<Check>,
 }
 
 /// What became of a password.

@@ -1,18 +1,20 @@
 use chrono::TimeDelta;
 use echolog_events::{
-    AccountStatus, DeviceType, Event, IdentifierType, LoginFailed, LoginFailure, LoginMethod,
-    LoginSucceeded, Platform, RevokedReason, SessionEvent, SessionStarted, Stream, UnlockedBy,
-    UserLocked, UserUnlocked, Uuid,
+    AccountStatus, CredentialEvent, DeviceType, Event, IdentifierType, LoginFailed, LoginFailure,
+    LoginMethod, LoginSucceeded, Platform, RevokedReason, SessionEvent, SessionStarted, Stream,
+    UnlockedBy, UserUnlocked, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::findings::{Check, Login};
-use super::{credentials_are_not_right, ends};
+use super::{credentials_are_not_right, ends, factors, proof};
 use crate::doc::{Doc, optional, required};
-use crate::fields::{DeviceMetadata, Email, Password, PhoneNumber, Text, Username, made};
+use crate::fields::{
+    DeviceMetadata, Email, OneTimeCode, Password, PhoneNumber, Text, Token, Username, made,
+};
 use crate::state::Sessions;
-use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
+use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World};
 
 /// How old the id of a new session may be, and how far ahead.
 const OLD: TimeDelta = TimeDelta::minutes(5);
@@ -21,6 +23,28 @@ const AHEAD: TimeDelta = TimeDelta::minutes(2);
 /// How many sessions an account has at most; the one that would end first makes room.
 const MAX_SESSIONS: usize = 100;
 
+/// The kinds of names that people log in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameType {
+    /// An e-mail address.
+    Email,
+    /// A phone number.
+    Phone,
+    /// A user name.
+    Username,
+}
+
+impl From<NameType> for IdentifierType {
+    fn from(name: NameType) -> Self {
+        match name {
+            NameType::Email => Self::Email,
+            NameType::Phone => Self::Phone,
+            NameType::Username => Self::Username,
+        }
+    }
+}
+
 /// Begins a session for somebody who knows the password.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,10 +52,16 @@ pub struct LogIn {
     /// A user name, an e-mail address or a phone number.
     pub identifier: Text<1, 255>,
     /// Which of them.
-    pub identifier_type: Option<IdentifierType>,
+    pub identifier_type: Option<NameType>,
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub password: Option<Password>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub totp: Option<OneTimeCode>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub recovery_code: Option<Token>,
     /// What tells the device from the user's others.
     pub device_id: Option<Text<1, 255>>,
     /// What its owner calls it.
@@ -53,23 +83,23 @@ impl LogIn {
     #[must_use]
     pub fn canonical(&self) -> Option<String> {
         let text = self.identifier.as_str().to_owned();
-        match self.identifier_type() {
-            IdentifierType::Email => Email::try_from(text).ok().map(Email::into_string),
-            IdentifierType::Phone => PhoneNumber::try_from(text).ok().map(PhoneNumber::into_string),
-            IdentifierType::Username => Username::try_from(text).ok().map(|it| it.canonical()),
+        match self.name_type() {
+            NameType::Email => Email::try_from(text).ok().map(Email::into_string),
+            NameType::Phone => PhoneNumber::try_from(text).ok().map(PhoneNumber::into_string),
+            NameType::Username => Username::try_from(text).ok().map(|it| it.canonical()),
         }
     }
 
     /// What kind of identifier it is.
     #[must_use]
-    pub fn identifier_type(&self) -> IdentifierType {
+    pub fn name_type(&self) -> NameType {
         let text = self.identifier.as_str();
         self.identifier_type.unwrap_or(if text.contains('@') {
-            IdentifierType::Email
+            NameType::Email
         } else if text.starts_with('+') {
-            IdentifierType::Phone
+            NameType::Phone
         } else {
-            IdentifierType::Username
+            NameType::Username
         })
     }
 
@@ -97,6 +127,27 @@ impl LogIn {
         }
     }
 
+    /// What showing the second factor leaves, where the account asks for one.
+    fn second_factor(
+        &self,
+        context: &Context<'_>,
+        world: &World,
+        sessions: &Sessions,
+        login: &Login,
+    ) -> Result<Option<CredentialEvent>, Rejection> {
+        let credentials = world.credentials(context.target);
+        if !credentials.asks_for_second_factor() {
+            return Ok(None);
+        }
+        let Some(shown) = &context.findings.second_factor else {
+            let ways = json!({ "second_factor": ["totp", "recovery_code"] });
+            let no = Rejection::unauthenticated("A second factor is needed.");
+            return Err(no.with_data(ways));
+        };
+        let wrong = || self.fail(context, sessions, login, LoginFailure::WrongSecondFactor);
+        factors::accept(context, credentials, shown).map(Some).ok_or_else(wrong)
+    }
+
     /// A no, and what it leaves behind.
     fn fail(
         &self,
@@ -106,46 +157,17 @@ impl LogIn {
         reason: LoginFailure,
     ) -> Rejection {
         let account_id = context.target;
-        let user_id = (login.check != Check::Unknown).then_some(account_id);
-        let counts = match reason {
-            LoginFailure::UnknownIdentifier
-            | LoginFailure::WrongPassword
-            | LoginFailure::NoPassword => true,
-            LoginFailure::Locked
-            | LoginFailure::Suspended
-            | LoginFailure::Banned
-            | LoginFailure::Deleted => false,
-        };
-        let mut events = vec![SessionEvent::LoginFailed(LoginFailed {
+        let attempt = LoginFailed {
             account_id,
-            user_id,
+            user_id: (login.check != Check::Unknown).then_some(account_id),
             identifier: login.identifier.clone(),
-            identifier_type: self.identifier_type(),
+            identifier_type: self.name_type().into(),
             reason,
-            counts,
+            counts: proof::counts(reason),
             origin: context.findings.origin.clone(),
             device_id: self.device_id.as_ref().map(|id| id.as_str().to_owned()),
-        })];
-        let failed_attempts = sessions.failures + u32::from(counts);
-        if counts && failed_attempts >= context.settings.login_attempts {
-            events.push(SessionEvent::UserLocked(UserLocked {
-                account_id,
-                user_id,
-                locked_until: context.time + context.settings.login_lock,
-                failed_attempts,
-                origin: context.findings.origin.clone(),
-            }));
-        }
-        let no = match reason {
-            LoginFailure::Suspended => Rejection::forbidden("The account is suspended."),
-            LoginFailure::Banned => Rejection::forbidden("The account is banned."),
-            LoginFailure::UnknownIdentifier
-            | LoginFailure::WrongPassword
-            | LoginFailure::NoPassword
-            | LoginFailure::Locked
-            | LoginFailure::Deleted => credentials_are_not_right(),
         };
-        no.leaving(events.into_iter().map(NewEvent::from))
+        proof::failed(context, sessions, attempt)
     }
 
     fn session(&self, context: &Context<'_>, login: &Login) -> SessionStarted {
@@ -236,6 +258,11 @@ impl Decide for LogIn {
             ),
             optional("password", "text, 8 to 256 bytes; **a secret**; there is no other proof yet"),
             optional(
+                "totp",
+                "text of six digits: what the authenticator shows; **a secret**; this or `recovery_code` is needed where two factors are in use",
+            ),
+            optional("recovery_code", "text: one of the recovery codes; **a secret**"),
+            optional(
                 "device_id",
                 "text, 1 to 255: what tells the device from the user's others; a device has one session, a new one ends the one before",
             ),
@@ -251,6 +278,8 @@ impl Decide for LogIn {
             "user_unlocked",
             "session_started",
             "login_succeeded",
+            "totp_used",
+            "recovery_code_used",
             "login_failed",
             "user_locked",
         ],
@@ -259,15 +288,18 @@ impl Decide for LogIn {
                 "unauthenticated",
                 "the credentials are not right, or too many attempts failed before: nobody is told which",
             ),
+            (
+                "unauthenticated",
+                "the password is right, but a second factor is needed: `data.second_factor` lists the kinds. Send it with the password, under a new command id",
+            ),
             ("forbidden", "they are right, but the account is suspended or banned"),
             ("conflict", "there was a session with this id already"),
         ],
-        example: r#"{"identifier":"ada@example.org","identifier_type":"email","password":"correct horse battery","device_id":"b7c1","device_name":"Ada's phone","device_type":"mobile","platform":"ios","device_fingerprint":"f1","device_metadata":{"os_version":"19.1"},"fcm_token":"d2Vi"}"#,
+        example: r#"{"identifier":"ada@example.org","identifier_type":"email","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","device_id":"b7c1","device_name":"Ada's phone","device_type":"mobile","platform":"ios","device_fingerprint":"f1","device_metadata":{"os_version":"19.1"},"fcm_token":"d2Vi"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
-        needs.want(Key::Sessions(context.target));
-        needs.want(Key::User(context.target));
+        proof::need(context, needs);
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
@@ -282,6 +314,7 @@ impl Decide for LogIn {
         if world.user(context.target).is_none() {
             return Err(credentials_are_not_right());
         }
+        let second_factor = self.second_factor(context, world, sessions, login)?;
         // Whoever has got here may know about the account.
         check_new(context, sessions, login.session_id)?;
         let user_id = context.target;
@@ -300,12 +333,16 @@ impl Decide for LogIn {
             user_id,
             session_id: login.session_id,
             identifier: login.identifier.clone(),
-            identifier_type: self.identifier_type(),
+            identifier_type: self.name_type().into(),
             method: LoginMethod::Password,
             origin: context.findings.origin.clone(),
             device_id: self.device(login),
         }));
-        Ok(events.into_iter().map(NewEvent::from).collect())
+        Ok(events
+            .into_iter()
+            .map(NewEvent::from)
+            .chain(second_factor.map(NewEvent::from))
+            .collect())
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {
@@ -323,7 +360,9 @@ mod tests {
     use echolog_events::{AuthEvent, StreamKey, Time};
 
     use super::super::findings::Findings;
-    use super::super::tests::{found, log_in, logged_in, session, story};
+    use super::super::tests::{
+        found, log_in, logged_in, recovering, session, showing, story, two_factor,
+    };
     use super::*;
     use crate::auth::registered_for_tests;
     use crate::story::{Story, id};
@@ -458,6 +497,48 @@ mod tests {
             let no = attempt(story(), 1, Check::Wrong).expect_err("not right");
             assert_eq!(no.code, ErrorCode::Unauthenticated);
         }
+    }
+
+    fn with(factor: Findings, number: u16) -> Findings {
+        Findings { second_factor: factor.second_factor, ..found(number, Check::Right) }
+    }
+
+    fn try_with(story: Story, findings: Findings) -> crate::story::Ending {
+        story.findings(findings).when_actor(&anyone(), id(1), log_in("d"))
+    }
+
+    #[test]
+    fn with_two_factors_a_password_is_not_enough() {
+        let story = || two_factor(story(), 1);
+        let no = try_with(story(), found(1, Check::Right)).refused(ErrorCode::Unauthenticated);
+        assert_eq!(no.data, Some(json!({ "second_factor": ["totp", "recovery_code"] })));
+        assert!(no.events.is_empty(), "it is no attempt that failed");
+        // Without the password nobody hears that there is one.
+        let no = attempt(story(), 1, Check::Wrong).expect_err("not right");
+        assert_eq!(no.data, None);
+        for (shown, used) in [
+            (showing(&story(), 1, 30), "totp_used"),
+            (recovering(&story(), 4), "recovery_code_used"),
+        ] {
+            let events = try_with(story(), with(shown, 1)).decision().map(names);
+            assert_eq!(events.ok(), Some(vec!["session_started", "login_succeeded", used]));
+        }
+    }
+
+    #[test]
+    fn a_code_is_good_once_and_guessing_locks() {
+        let story = two_factor(story(), 1);
+        let shown = with(showing(&story, 1, 30), 1);
+        let story = story.findings(shown.clone()).done(&anyone(), id(1), log_in("d"));
+        let wrong = Findings { login: with(shown.clone(), 2).login, ..shown };
+        let mut story = story.findings(wrong);
+        for _ in 0..5 {
+            let no = story.when_actor(&anyone(), id(1), log_in("d"));
+            assert_eq!(no.refused(ErrorCode::Unauthenticated).data, None);
+            story = story.failed(&anyone(), id(1), log_in("d"));
+        }
+        let right = with(recovering(&story, 4), 2);
+        try_with(story, right).refused(ErrorCode::Unauthenticated);
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! Commands about accounts and sessions.
 
 mod ban_user;
+mod begin_two_factor;
 mod change_user_role;
 mod delete_user;
+mod disable_two_factor;
+mod enable_two_factor;
 mod expire_session;
+pub mod factors;
 mod findings;
+mod generate_recovery_codes;
 mod log_in;
 mod operators;
+mod proof;
 mod record_session_activity;
 mod refresh_session;
 mod register_user;
@@ -22,11 +28,18 @@ use echolog_events::{RevokedReason, SessionEvent, SessionRevoked, UserRole, Uuid
 use crate::{Actor, Context, Key, Needs, Rejection, World, access};
 
 pub use ban_user::BanUser;
+pub use begin_two_factor::BeginTwoFactor;
 pub use change_user_role::ChangeUserRole;
 pub use delete_user::DeleteUser;
+pub use disable_two_factor::DisableTwoFactor;
+pub use enable_two_factor::EnableTwoFactor;
 pub use expire_session::ExpireSession;
-pub use findings::{Check, Findings, Holdings, Login, NewTokens, Refresh};
-pub use log_in::LogIn;
+pub use findings::{
+    Check, Findings, Holdings, Login, NewAuthenticator, NewRecoveryCodes, NewTokens, Refresh,
+    SecondFactor,
+};
+pub use generate_recovery_codes::GenerateRecoveryCodes;
+pub use log_in::{LogIn, NameType};
 pub use record_session_activity::RecordSessionActivity;
 pub use refresh_session::RefreshSession;
 pub use register_user::RegisterUser;
@@ -116,7 +129,7 @@ pub fn refused_with(event: &str) -> Option<Rejection> {
 
 #[cfg(test)]
 mod tests {
-    use echolog_events::{Origin, TokenHash};
+    use echolog_events::{Origin, RecoveryCode, TokenHash};
 
     use super::*;
     use crate::fields::made;
@@ -158,6 +171,56 @@ mod tests {
             }),
             ..Findings::default()
         }
+    }
+
+    /// Somebody who is logged in shows the password.
+    pub(super) fn known(check: Check, number: u16) -> Findings {
+        let made = NewAuthenticator { factor_id: factor(number), salt: "salt".to_owned() };
+        Findings { password: Some(check), authenticator: Some(made), ..Findings::default() }
+    }
+
+    pub(super) fn factor(number: u16) -> Uuid {
+        id(700 + number)
+    }
+
+    /// User 1 has asked for the secret of this authenticator.
+    pub(super) fn begun(story: Story, number: u16) -> Story {
+        let story = story.findings(known(Check::Right, number));
+        story.done(&Actor::User(id(1)), id(1), BeginTwoFactor::default())
+    }
+
+    /// User 1 shows what this authenticator shows so many seconds later, and asks for new codes.
+    pub(super) fn showing(story: &Story, number: u16, seconds: i64) -> Findings {
+        let (key, time) = (b"", story.now() + chrono::TimeDelta::seconds(seconds));
+        let secret = factors::secret(key, id(1), factor(number), "salt");
+        let code = factors::shown_at(secret, time);
+        Findings {
+            second_factor: Some(SecondFactor::Totp(factors::code_hash(key, id(1), &code))),
+            ..recovering(story, 0)
+        }
+    }
+
+    /// User 1 shows a recovery code, and asks for new ones.
+    pub(super) fn recovering(_: &Story, number: u16) -> Findings {
+        let code = |number: u16| factors::code_hash(b"", id(1), &format!("code {number}"));
+        let made =
+            |place| RecoveryCode { id: id(800 + number + place), hash: code(number + place) };
+        Findings {
+            second_factor: Some(SecondFactor::RecoveryCode(code(number))),
+            recovery_codes: Some(NewRecoveryCodes {
+                set_id: id(799),
+                codes: (0..10).map(made).collect(),
+            }),
+            ..Findings::default()
+        }
+    }
+
+    /// User 1 has a second factor.
+    pub(super) fn two_factor(story: Story, number: u16) -> Story {
+        let story = begun(story, number);
+        let shown = showing(&story, number, 0);
+        let story = story.findings(shown);
+        story.done(&Actor::User(id(1)), id(1), EnableTwoFactor::default())
     }
 
     /// User 1 has logged in.

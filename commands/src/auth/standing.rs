@@ -115,6 +115,7 @@ impl Ended {
                 AccountEvent::UserReinstated(_) | AccountEvent::UserRoleChanged(_),
             )
             | Event::Audit(_)
+            | Event::Credentials(_)
             | Event::Users(_)
             | Event::Messages(_)
             | Event::System(_) => None,

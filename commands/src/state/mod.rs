@@ -1,11 +1,12 @@
 //! The states of deciders: what decisions have to remember of each stream, and no more.
 //!
-//! `User`, `Blocks`, `Conversation` and `Sessions` are stored in `projection.deciders`; a change of their shape
+//! `User`, `Blocks`, `Conversation`, `Sessions` and `Credentials` are stored in `projection.deciders`; a change of their shape
 //! is a change of that projection and needs a rebuild of it.
 
 mod block;
 mod claim;
 mod conversation;
+mod credentials;
 mod message;
 mod owner;
 mod roster;
@@ -15,6 +16,7 @@ mod user;
 pub use block::Blocks;
 pub use claim::Claim;
 pub use conversation::Conversation;
+pub use credentials::{Authenticator, Begun, Credentials};
 pub use message::{Message, content_digest};
 pub use owner::Owner;
 pub use roster::Roster;
@@ -30,6 +32,8 @@ pub enum State {
     User(Option<User>),
     /// The sessions of an account.
     Sessions(Sessions),
+    /// The second factors of a user.
+    Credentials(Credentials),
     /// Whom a user blocks.
     Block(Blocks),
     /// A conversation, if there is one.
@@ -51,13 +55,11 @@ impl State {
             Stream::User => Some(Self::User(None)),
             Stream::Block => Some(Self::Block(Blocks::default())),
             Stream::Session => Some(Self::Sessions(Sessions::default())),
+            Stream::Credential => Some(Self::Credentials(Credentials::default())),
             Stream::Conversation => Some(Self::Conversation(None)),
-            Stream::Message
-            | Stream::Claim
-            | Stream::Password
-            | Stream::Credential
-            | Stream::Code
-            | Stream::Owner => None,
+            Stream::Message | Stream::Claim | Stream::Password | Stream::Code | Stream::Owner => {
+                None
+            }
         }
     }
 
@@ -67,6 +69,7 @@ impl State {
         match self {
             Self::User(user) => User::evolve(user, event),
             Self::Sessions(sessions) => sessions.evolve(event),
+            Self::Credentials(credentials) => credentials.evolve(event),
             Self::Block(blocks) => blocks.evolve(event),
             Self::Conversation(conversation) => Conversation::evolve(conversation, event),
             Self::Message(message) => Message::evolve(message, event),
@@ -81,6 +84,7 @@ impl State {
         let bytes = match self {
             Self::User(user) => rmp_serde::to_vec_named(user.as_ref()?),
             Self::Sessions(sessions) => rmp_serde::to_vec_named(sessions),
+            Self::Credentials(credentials) => rmp_serde::to_vec_named(credentials),
             Self::Block(blocks) => rmp_serde::to_vec_named(blocks),
             Self::Conversation(conversation) => rmp_serde::to_vec_named(conversation.as_ref()?),
             Self::Message(_) | Self::Claim(_) | Self::Roster(_) => return None,
@@ -96,15 +100,11 @@ impl State {
         let state = match stream {
             Stream::User => rmp_serde::from_slice(bytes).map(|user| Self::User(Some(user))),
             Stream::Session => rmp_serde::from_slice(bytes).map(Self::Sessions),
+            Stream::Credential => rmp_serde::from_slice(bytes).map(Self::Credentials),
             Stream::Block => rmp_serde::from_slice(bytes).map(Self::Block),
             Stream::Conversation => rmp_serde::from_slice(bytes)
                 .map(|conversation| Self::Conversation(Some(conversation))),
-            Stream::Message
-            | Stream::Claim
-            | Stream::Password
-            | Stream::Credential
-            | Stream::Code
-            | Stream::Owner => {
+            Stream::Message | Stream::Claim | Stream::Password | Stream::Code | Stream::Owner => {
                 return Err(UnreadableState {
                     stream: stream.name(),
                     reason: "not kept".to_owned(),

@@ -3,7 +3,7 @@
 use echolog_events::{ConversationType, Event, MessagesEvent, Role, Uuid};
 use serde_json::{Value, json};
 
-use super::{Story, id, logins, operators};
+use super::{Story, factors, id, logins, operators};
 use crate::auth::Findings;
 use crate::{Actor, Command, CommandType, ContentType, Decision, Key, World};
 
@@ -51,6 +51,10 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (2, "auth", "delete_user"),
     (2, "messages", "remove_deleted_member"),
     (1, "audit", "record_sensitive_access"),
+    (3, "auth", "begin_two_factor"),
+    (4, "auth", "enable_two_factor"),
+    (2, "auth", "disable_two_factor"),
+    (3, "auth", "generate_recovery_codes"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.
@@ -196,6 +200,9 @@ impl Story {
         if operators::NAMES.contains(&name) {
             return self.roll_operator(name, roll);
         }
+        if factors::NAMES.contains(&name) {
+            return self.roll_factor(name, roll);
+        }
         let scene = Scene::new(self, roll);
         let (actor, target) = match name {
             "register_user" => (roll.user(), roll.user()),
@@ -281,6 +288,7 @@ impl Scene {
             | Event::Accounts(_)
             | Event::Audit(_)
             | Event::Sessions(_)
+            | Event::Credentials(_)
             | Event::Users(_)
             | Event::System(_) => None,
         });

@@ -33,7 +33,8 @@ impl Story {
         let (actor, target, body, findings) = match name {
             "log_in" => {
                 let (account, check) = attempt(user, roll.choice);
-                let findings = self.found_login(check);
+                let second_factor = self.shown(account, roll);
+                let findings = Findings { second_factor, ..self.found_login(check) };
                 (anyone, account, login(roll), findings)
             }
             "refresh_session" => {

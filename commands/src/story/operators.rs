@@ -80,6 +80,6 @@ impl Story {
                 claims.push((e.kind, key.id.clone()));
             }
         }
-        Holdings { claims, version: 0, check: None }
+        Holdings { claims, version: 0 }
     }
 }

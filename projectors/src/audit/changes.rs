@@ -2,9 +2,9 @@
 
 use echolog_events::{
     AccountEvent, AccountStatus, AuthEvent, Body, ConversationCreated, ConversationUpdated,
-    DeviceType, Event, JsonMap, MessageSent, MessagesEvent, ParticipantJoined, ProfileUpdated,
-    Reaction, Recorded, RevokedReason, Role, SessionEvent, SessionRefreshed, SessionStarted,
-    UserRegistered, UsersEvent, Uuid,
+    CredentialEvent, DeviceType, Event, JsonMap, MessageSent, MessagesEvent, ParticipantJoined,
+    ProfileUpdated, Reaction, Recorded, RevokedReason, Role, SessionEvent, SessionRefreshed,
+    SessionStarted, UserRegistered, UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -112,6 +112,7 @@ pub(super) fn changes(event: &Recorded) -> Vec<Change> {
             vec![user_row(Table::BlockedUsers, id, Op::Delete)]
         }
         Event::Sessions(e) => session(e, &at),
+        Event::Credentials(e) => credential(e, &at),
         Event::Messages(e) => in_conversation(e, &at),
         Event::Auth(
             AuthEvent::IdentifierClaimed(_)
@@ -292,6 +293,22 @@ fn session(event: &SessionEvent, at: &Value) -> Vec<Change> {
         | SessionEvent::RefreshTokenReused(_)
         | SessionEvent::SessionActivityRecorded(_) => Vec::new(),
     }
+}
+
+/// The authenticators' own rows, and the codes', say themselves when they came and went.
+fn credential(event: &CredentialEvent, at: &Value) -> Vec<Change> {
+    let method = match event {
+        CredentialEvent::TwoFactorEnabled(e) => Some(e.method.name()),
+        CredentialEvent::TwoFactorDisabled(_) => None,
+        CredentialEvent::TwoFactorBegun(_)
+        | CredentialEvent::TotpUsed(_)
+        | CredentialEvent::RecoveryCodesGenerated(_)
+        | CredentialEvent::RecoveryCodeUsed(_) => return Vec::new(),
+    };
+    let user = json!({
+        "two_factor_enabled": method.is_some(), "two_factor_method": method, "updated_at": at,
+    });
+    vec![user_row(Table::Users, event.user_id(), Op::Patch(user))]
 }
 
 fn started(e: &SessionStarted, at: &Value) -> Op {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use echolog_events::{
-    AuthEvent, Body, DeviceType, Event, LoginFailed, LoginSucceeded, Origin, Recorded,
-    SessionEvent, SessionRevoked, SessionStarted, UserRegistered, Uuid,
+    AuthEvent, Body, CredentialEvent, DeviceType, Event, LoginFailed, LoginSucceeded, Origin,
+    Recorded, SessionEvent, SessionRevoked, SessionStarted, UserRegistered, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -34,6 +34,7 @@ pub(super) fn put(event: &Recorded, rows: &mut Rows) {
     let entry = match known {
         Event::Auth(AuthEvent::UserRegistered(e)) => Some(registered(e)),
         Event::Sessions(e) => session(e),
+        Event::Credentials(e) => credential(e),
         Event::Auth(
             AuthEvent::IdentifierClaimed(_)
             | AuthEvent::IdentifierReleased(_)
@@ -126,6 +127,23 @@ fn session(event: &SessionEvent) -> Option<Entry<'_>> {
         SessionEvent::SessionRefreshed(_)
         | SessionEvent::SessionActivityRecorded(_)
         | SessionEvent::SessionExpired(_) => None,
+    }
+}
+
+fn credential(event: &CredentialEvent) -> Option<Entry<'_>> {
+    match event {
+        CredentialEvent::TwoFactorEnabled(e) => {
+            Some(Entry::of(Some(e.user_id), json!({ "method": e.method.name() })))
+        }
+        CredentialEvent::TwoFactorDisabled(e) => {
+            let details = json!({ "by_user_id": e.by_user_id, "reason": e.reason });
+            Some(Entry::of(Some(e.user_id), details))
+        }
+        // What comes of showing a code says its own event; the rest is among the security events.
+        CredentialEvent::TwoFactorBegun(_)
+        | CredentialEvent::TotpUsed(_)
+        | CredentialEvent::RecoveryCodesGenerated(_)
+        | CredentialEvent::RecoveryCodeUsed(_) => None,
     }
 }
 

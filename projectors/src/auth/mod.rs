@@ -4,6 +4,7 @@
 //! several tables follow one order of events. An attempt to log in under a name that nobody has
 //! stands under an id of its own and writes nothing but `login_history`.
 
+mod factors;
 mod history;
 mod security;
 mod sessions;
@@ -11,10 +12,12 @@ mod tokens;
 mod users;
 
 use echolog_events::{
-    AccountEvent, AccountStatus, AuthEvent, Body, Event, Recorded, RevokedReason, SessionEvent,
+    AccountEvent, AccountStatus, AuthEvent, Body, CredentialEvent, Event, Recorded, RevokedReason,
+    SessionEvent,
 };
 use sqlx::PgConnection;
 
+use self::factors::Factors;
 use self::sessions::Sessions;
 use self::tokens::{Token, Tokens};
 use self::users::{Stopped, Users};
@@ -28,6 +31,7 @@ pub(crate) struct Auth {
     users: users::Statements,
     sessions: sessions::Statements,
     tokens: tokens::Statements,
+    factors: factors::Statements,
     history: Table,
     security: Table,
 }
@@ -37,6 +41,7 @@ struct Batch<'a> {
     users: Users<'a>,
     sessions: Sessions<'a>,
     tokens: Tokens<'a>,
+    factors: Factors,
     history: Rows,
     security: Rows,
 }
@@ -47,6 +52,7 @@ impl Auth {
             users: users::Statements::new(target),
             sessions: sessions::Statements::new(target),
             tokens: tokens::Statements::new(target),
+            factors: factors::Statements::new(target),
             history: Table::new(target, "login_history", history::COLUMNS),
             security: Table::new(target, "security_events", security::COLUMNS),
         }
@@ -61,6 +67,7 @@ impl Auth {
             users: Users::default(),
             sessions: Sessions::load(connection, &self.sessions, events).await?,
             tokens: Tokens::default(),
+            factors: Factors::load(connection, &self.factors, events).await?,
             history: Rows::new(),
             security: Rows::new(),
         };
@@ -70,6 +77,7 @@ impl Auth {
         batch.users.write(connection, &self.users).await?;
         batch.sessions.write(connection, &self.sessions).await?;
         batch.tokens.write(connection, &self.tokens).await?;
+        batch.factors.write(connection, &self.factors).await?;
         batch.history.send(connection, &self.history).await?;
         Ok(batch.security.send(connection, &self.security).await?)
     }
@@ -88,6 +96,7 @@ impl<'a> Batch<'a> {
                 Ok(())
             }
             Body::Known(Event::Sessions(known)) => self.session(event, known),
+            Body::Known(Event::Credentials(known)) => self.credential(event, known),
             Body::Known(
                 Event::Auth(
                     AuthEvent::IdentifierClaimed(_)
@@ -119,6 +128,27 @@ impl<'a> Batch<'a> {
             AccountEvent::UserDeleted(_) => self.users.delete(event, user),
         }
         security::account(&event.meta, known, &mut self.security);
+    }
+
+    fn credential(
+        &mut self,
+        event: &'a Recorded,
+        known: &'a CredentialEvent,
+    ) -> Result<(), ProjectionError> {
+        match known {
+            CredentialEvent::TwoFactorEnabled(e) => {
+                self.users.second_factor(event, e.user_id, Some(e.method));
+            }
+            CredentialEvent::TwoFactorDisabled(e) => {
+                self.users.second_factor(event, e.user_id, None);
+            }
+            CredentialEvent::TwoFactorBegun(_)
+            | CredentialEvent::TotpUsed(_)
+            | CredentialEvent::RecoveryCodesGenerated(_)
+            | CredentialEvent::RecoveryCodeUsed(_) => {}
+        }
+        security::credential(event, known, &mut self.security);
+        self.factors.see(event, known)
     }
 
     fn session(

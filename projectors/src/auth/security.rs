@@ -1,7 +1,8 @@
 //! Table `auth.security_events`: what the owner of an account ought to hear of.
 
 use echolog_events::{
-    AccountEvent, Meta, Origin, RefreshTokenReused, UserLocked, UserUnlocked, Uuid,
+    AccountEvent, CredentialEvent, Meta, Origin, Recorded, RefreshTokenReused, UserLocked,
+    UserUnlocked, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -93,6 +94,27 @@ pub(super) fn account(meta: &Meta, event: &AccountEvent, rows: &mut Rows) {
     };
     let (user, session, origin) = (event.user_id(), meta.session_id, &Origin::default());
     Notice { user, session, name, severity, origin, metadata }.put(meta, rows);
+}
+
+pub(super) fn credential(event: &Recorded, known: &CredentialEvent, rows: &mut Rows) {
+    let (severity, metadata) = match known {
+        CredentialEvent::TwoFactorEnabled(e) => ("warning", json!({ "method": e.method.name() })),
+        CredentialEvent::TwoFactorDisabled(e) => {
+            ("critical", json!({ "by_user_id": e.by_user_id, "reason": e.reason }))
+        }
+        CredentialEvent::RecoveryCodesGenerated(_) => ("info", json!({})),
+        CredentialEvent::RecoveryCodeUsed(_) => ("warning", json!({})),
+        CredentialEvent::TwoFactorBegun(_) | CredentialEvent::TotpUsed(_) => return,
+    };
+    let notice = Notice {
+        user: known.user_id(),
+        session: event.meta.session_id,
+        name: event.short_name(),
+        severity,
+        origin: &Origin::default(),
+        metadata,
+    };
+    notice.put(&event.meta, rows);
 }
 
 impl Notice<'_> {

@@ -1,7 +1,8 @@
 //! Table `auth.users`.
 
 use echolog_events::{
-    AccountStatus, Meta, PasswordHash, Recorded, Time, UserRegistered, UserRole, UserType, Uuid,
+    AccountStatus, Meta, PasswordHash, Recorded, Time, TwoFactorMethod, UserRegistered, UserRole,
+    UserType, Uuid,
 };
 use sqlx::PgConnection;
 
@@ -15,7 +16,7 @@ const COLUMNS: &str = "id uuid, email text, phone_number text, username text, pa
     password_changed_at timestamptz, role text, user_type text, account_status text,
     email_verified boolean, phone_verified boolean, two_factor_enabled boolean,
     failed_login_attempts integer, locked boolean, locked_until timestamptz,
-    last_login_at timestamptz, suspension_reason text, suspended_at timestamptz,
+    last_login_at timestamptz, two_factor_method text, suspension_reason text, suspended_at timestamptz,
     suspended_until timestamptz, created_at timestamptz, updated_at timestamptz,
     deleted_at timestamptz";
 
@@ -34,12 +35,15 @@ const UPDATE: &str = "UPDATE {schema}.users AS u SET
             ELSE d.suspended_at END,
         suspended_until = CASE WHEN d.account_status IS NULL THEN u.suspended_until
             ELSE d.suspended_until END,
+        two_factor_enabled = coalesce(d.two_factor, u.two_factor_enabled),
+        two_factor_method =
+            CASE WHEN d.two_factor IS NULL THEN u.two_factor_method ELSE d.two_factor_method END,
         role = coalesce(d.role, u.role), updated_at = d.updated_at
     FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::boolean[], $5::timestamptz[],
         $6::timestamptz[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[],
-        $11::text[], $12::timestamptz[], $13::timestamptz[]) AS d (id, forgiven, failed, locked,
+        $11::text[], $12::timestamptz[], $13::boolean[], $14::text[], $15::timestamptz[]) AS d (id, forgiven, failed, locked,
         locked_until, last_login_at, account_status, suspension_reason, suspended_at,
-        suspended_until, role, deleted_at, updated_at)
+        suspended_until, role, deleted_at, two_factor, two_factor_method, updated_at)
     WHERE u.id = d.id RETURNING u.id";
 
 #[derive(Debug)]
@@ -66,6 +70,7 @@ struct Change<'a> {
     standing: Option<Standing<'a>>,
     role: Option<UserRole>,
     deleted_at: Option<Time>,
+    second_factor: SecondFactor,
     updated_at: Option<Time>,
 }
 
@@ -83,6 +88,31 @@ pub(super) struct Stopped<'a> {
     /// Since when.
     pub(super) at: Time,
     pub(super) until: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum SecondFactor {
+    #[default]
+    Unchanged,
+    InUse(TwoFactorMethod),
+    NotInUse,
+}
+
+impl SecondFactor {
+    fn in_use(self) -> Option<bool> {
+        match self {
+            Self::Unchanged => None,
+            Self::InUse(_) => Some(true),
+            Self::NotInUse => Some(false),
+        }
+    }
+
+    fn method(self) -> Option<&'static str> {
+        match self {
+            Self::InUse(method) => Some(method.name()),
+            Self::Unchanged | Self::NotInUse => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -157,6 +187,16 @@ impl<'a> Users<'a> {
         change.lock = Lock::Open;
     }
 
+    pub(super) fn second_factor(
+        &mut self,
+        event: &'a Recorded,
+        user: Uuid,
+        method: Option<TwoFactorMethod>,
+    ) {
+        self.change(event, user).second_factor =
+            method.map_or(SecondFactor::NotInUse, SecondFactor::InUse);
+    }
+
     pub(super) fn stand(
         &mut self,
         event: &'a Recorded,
@@ -223,6 +263,8 @@ async fn update(
         .bind(column(changed, |(_, (_, change))| change.stopped().and_then(|it| it.until)))
         .bind(column(changed, |(_, (_, change))| change.role.map(role)))
         .bind(column(changed, |(_, (_, change))| change.deleted_at))
+        .bind(column(changed, |(_, (_, change))| change.second_factor.in_use()))
+        .bind(column(changed, |(_, (_, change))| change.second_factor.method()))
         .bind(column(changed, |(_, (_, change))| change.updated_at))
         .fetch_all(connection)
         .await?;
@@ -253,11 +295,12 @@ fn put(event: &UserRegistered, at: Time, change: &Change<'_>, users: &mut Rows) 
         &status(standing),
         &false,
         &false,
-        &false,
+        &change.second_factor.in_use().unwrap_or(false),
         &change.failed,
         &change.lock.locked().unwrap_or(false),
         &change.lock.until(),
         &change.last_login_at,
+        &change.second_factor.method(),
         &stopped.map(|it| it.reason),
         &stopped.map(|it| it.at),
         &stopped.and_then(|it| it.until),

@@ -192,6 +192,7 @@ fn ours(event: &Recorded) -> Option<(&Recorded, &MessagesEvent)> {
             Event::Auth(_)
             | Event::Accounts(_)
             | Event::Sessions(_)
+            | Event::Credentials(_)
             | Event::Users(_)
             | Event::Audit(_)
             | Event::System(_),

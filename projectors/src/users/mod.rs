@@ -96,6 +96,7 @@ impl<'a> Batch<'a> {
             )
             | Event::Sessions(_)
             | Event::Audit(_)
+            | Event::Credentials(_)
             | Event::Messages(_)
             | Event::System(_) => {}
         }

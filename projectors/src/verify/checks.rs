@@ -233,6 +233,19 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
         "SELECT id, locked, locked_until FROM auth.users WHERE locked <> (locked_until IS NOT NULL)",
     ),
     (
+        "two factors without an authenticator, with several, or an authenticator for nothing",
+        "SELECT u.id, u.two_factor_method, count(f.id) FROM auth.users AS u
+         LEFT JOIN auth.two_factor_factors AS f ON f.user_id = u.id AND f.status = 'active'
+         GROUP BY u.id HAVING count(f.id) <> (u.two_factor_enabled AND u.two_factor_method = 'totp')::int
+            OR u.two_factor_enabled <> (u.two_factor_method IS NOT NULL)",
+    ),
+    (
+        "recovery codes that are good where no second factor is in use",
+        "SELECT c.user_id, c.id FROM auth.recovery_codes AS c
+         WHERE c.used_at IS NULL AND c.revoked_at IS NULL AND NOT EXISTS (
+            SELECT FROM auth.users AS u WHERE u.id = c.user_id AND u.two_factor_enabled)",
+    ),
+    (
         "live sessions of nobody",
         "SELECT s.user_id, s.id FROM auth.sessions AS s
          WHERE s.revoked_at IS NULL

@@ -46,6 +46,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("auth.users", "id", "id = $U"),
     ("auth.sessions", "id, user_id, device_id, ip_address, expires_at, revoked_reason", OWN),
     ("auth.refresh_tokens", "id, user_id, session_id, revoked, replaced_by_id", OWN),
+    ("auth.two_factor_factors", "*", OWN),
+    ("auth.recovery_codes", "id, user_id, set_id, used_at, revoked_at", OWN),
     ("auth.login_history", "*", OWN),
     ("auth.security_events", "*", OWN),
     (
@@ -160,6 +162,8 @@ async fn town() -> (Log, Tables) {
     log.account(vec![failed(id(EVE), Some(id(EVE)), true)]);
     log.account(vec![failed(id(0xd1ce), None, true)]);
     log.account(vec![locked(id(BOB), Some(id(BOB)), day(9))]);
+    log.two_factor(id(BOB));
+    log.two_factor(id(EVE));
     log.account(vec![locked(id(EVE), Some(id(EVE)), day(9))]);
     log.register(id(GONE), "gone");
     log.operate(id(GONE), deleted(id(GONE)));
@@ -317,6 +321,7 @@ async fn what_is_kept_back_is_refused() {
     for query in [
         "SELECT password_hash FROM auth.users",
         "SELECT * FROM auth.users",
+        "SELECT code_hash FROM auth.recovery_codes",
         "SELECT session_token FROM auth.sessions",
         "SELECT refresh_token FROM auth.sessions",
         "SELECT * FROM auth.sessions",

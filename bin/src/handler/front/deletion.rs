@@ -1,6 +1,6 @@
 //! What an account has that is to be deleted: found out before its owner decides.
 
-use echolog_commands::auth::{Check, DeleteUser, Findings, Holdings};
+use echolog_commands::auth::{DeleteUser, Findings, Holdings};
 use echolog_commands::fields::{Email, PhoneNumber, Username};
 use echolog_commands::{Actor, ClaimId, Rejection, fields};
 use echolog_events::{
@@ -9,7 +9,7 @@ use echolog_events::{
 use echolog_nats::{BusError, CommandSubject, EventLog};
 
 use super::Front;
-use super::login::{Found, is_torn, password_of, unreadable};
+use super::login::{Found, is_torn, unreadable};
 
 impl Front {
     /// Finds out which names an account has, from its own events. Whoever wants to delete their own
@@ -28,23 +28,10 @@ impl Front {
         let claims = claims.collect();
         let password = command.password.take();
         let own = Actor::parse(&subject.actor) == Some(Actor::User(account));
-        let check = match password.filter(|_| own) {
-            Some(password) => {
-                let stored = password_of(&log, account).await?;
-                let stored = stored.map(|hash| hash.expose().to_owned());
-                let has_password = stored.is_some();
-                let right = self.passwords.check(password.expose().to_owned(), stored).await?;
-                Some(match (has_password, right) {
-                    (false, _) => Check::NoPassword,
-                    (true, false) => Check::Wrong,
-                    (true, true) => Check::Right,
-                })
-            }
-            None => None,
-        };
-        let holdings = Some(Holdings { claims, version, check });
-        let findings = Findings { holdings, ..Findings::default() };
-        Ok(Found { findings, tokens: None, home: None })
+        let password = self.check(account, password.filter(|_| own)).await?;
+        let holdings = Some(Holdings { claims, version });
+        let findings = Findings { holdings, password, ..Findings::default() };
+        Ok(Found { findings, told: Vec::new(), home: None })
     }
 }
 
@@ -70,6 +57,7 @@ async fn names(
                 )
                 | Event::Accounts(_)
                 | Event::Sessions(_)
+                | Event::Credentials(_)
                 | Event::Users(_)
                 | Event::Audit(_)
                 | Event::Messages(_)

@@ -1,23 +1,26 @@
 //! Who somebody is who logs in: found out before the owner of the account decides.
 
-use echolog_commands::auth::{Check, Findings, LogIn, Login, Refresh, RefreshSession};
+use echolog_commands::auth::{Check, Findings, LogIn, Login, NameType, Refresh, RefreshSession};
+use echolog_commands::fields::Password;
 use echolog_commands::state::Claim;
 use echolog_commands::{ClaimId, Rejection, State, fields};
 use echolog_events::{
-    AuthEvent, Body, ClaimKind, Event, IdentifierType, PasswordHash, Recorded, Stream, StreamKey,
-    Uuid, partition_of,
+    AuthEvent, Body, ClaimKind, Event, PasswordHash, Recorded, Stream, StreamKey, Uuid,
+    partition_of,
 };
 use echolog_nats::{BusError, CommandSubject, EventLog};
+use serde_json::Value;
 use uuid::Builder;
 
 use super::Front;
 use crate::clock;
 use crate::tokens::{self, Tokens};
 
-/// What was found out, and the tokens that go to the client if the owner says yes.
+/// What was found out.
 pub(super) struct Found {
     pub(super) findings: Findings,
-    pub(super) tokens: Option<Tokens>,
+    /// What the client is told besides if the owner says yes.
+    pub(super) told: Vec<(&'static str, Value)>,
     /// The account that decides, where that is not the target that the client named.
     pub(super) home: Option<Uuid>,
 }
@@ -35,10 +38,10 @@ impl Front {
         let Some(password) = command.password.take() else {
             return Err(Rejection::invalid("password", "A password is needed."));
         };
-        let kind = match command.identifier_type() {
-            IdentifierType::Email => ClaimKind::Email,
-            IdentifierType::Phone => ClaimKind::PhoneNumber,
-            IdentifierType::Username => ClaimKind::Username,
+        let kind = match command.name_type() {
+            NameType::Email => ClaimKind::Email,
+            NameType::Phone => ClaimKind::PhoneNumber,
+            NameType::Username => ClaimKind::Username,
         };
         let canonical = command.canonical();
         let typed = canonical.as_deref().unwrap_or(command.identifier.as_str());
@@ -46,16 +49,10 @@ impl Front {
         let log = self.handler.log();
         let user = owner(&log, &claim).await.map_err(unreadable)?;
         let account = user.unwrap_or_else(|| stand_in(&claim));
-        let stored = password_of(&log, account).await?;
-        let has_password = stored.is_some();
-        let stored = stored.map(|hash| hash.expose().to_owned());
-        let right = self.passwords.check(password.expose().to_owned(), stored).await?;
-        let check = match (user, has_password, right) {
-            (None, ..) => Check::Unknown,
-            (Some(_), false, _) => Check::NoPassword,
-            (Some(_), true, false) => Check::Wrong,
-            (Some(_), true, true) => Check::Right,
-        };
+        let check = self.check_password(account, &password).await?;
+        let check = if user.is_some() { check } else { Check::Unknown };
+        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
+        let second_factor = self.second_factor(account, totp, recovery_code)?;
         let tokens = Tokens::new(&self.handler.keys.tokens, account, session_id, 0);
         let identifier = match user {
             Some(_) => typed.to_owned(),
@@ -69,8 +66,8 @@ impl Front {
             device_id: clock::new_id().to_string(),
         };
         Ok(Found {
-            findings: Findings { login: Some(login), ..Findings::default() },
-            tokens: Some(tokens),
+            findings: Findings { login: Some(login), second_factor, ..Findings::default() },
+            told: tokens.told(),
             home: Some(account),
         })
     }
@@ -97,7 +94,26 @@ impl Front {
             hash: shown.hash,
             tokens: tokens.hashes.clone(),
         });
-        Ok(Found { findings: Findings { refresh, ..Findings::default() }, tokens, home: None })
+        let findings = Findings { refresh, ..Findings::default() };
+        Ok(Found { findings, told: tokens.map(Tokens::told).unwrap_or_default(), home: None })
+    }
+
+    /// Whether it is the password of an account. It takes as long where there is no account, or one
+    /// without a password.
+    pub(super) async fn check_password(
+        &self,
+        account: Uuid,
+        password: &Password,
+    ) -> Result<Check, Rejection> {
+        let stored = password_of(&self.handler.log(), account).await?;
+        let has_password = stored.is_some();
+        let stored = stored.map(|hash| hash.expose().to_owned());
+        let right = self.passwords.check(password.expose().to_owned(), stored).await?;
+        Ok(match (has_password, right) {
+            (false, _) => Check::NoPassword,
+            (true, false) => Check::Wrong,
+            (true, true) => Check::Right,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! the owner of its partition, who alone decides.
 
 mod deletion;
+mod factors;
 mod login;
 mod passwords;
 
@@ -25,7 +26,6 @@ use super::limits::Limiter;
 use super::{Handler, HandlerError};
 use crate::owners::{self, Patience, Question};
 use crate::requests;
-use crate::tokens::Tokens;
 
 pub use self::passwords::HashingLimits;
 
@@ -108,6 +108,14 @@ impl Front {
             self.refresh(&subject, refresh)?
         } else if let Command::DeleteUser(delete) = &mut command {
             self.deletion(&subject, delete).await?
+        } else if let Command::BeginTwoFactor(begin) = &mut command {
+            self.begin_two_factor(&subject, begin).await?
+        } else if let Command::EnableTwoFactor(enable) = &mut command {
+            self.enable_two_factor(&subject, enable)?
+        } else if let Command::DisableTwoFactor(disable) = &mut command {
+            self.disable_two_factor(&subject, disable).await?
+        } else if let Command::GenerateRecoveryCodes(generate) = &mut command {
+            self.generate_recovery_codes(&subject, generate).await?
         } else {
             if let Some(password) = command.take_password() {
                 let hash = self.passwords.hash(password.expose().to_owned()).await?;
@@ -115,7 +123,7 @@ impl Front {
             }
             return self.ask_owner(&subject, headers, command.encode().into()).await;
         };
-        let Found { mut findings, tokens, home } = found;
+        let Found { mut findings, told, home } = found;
         findings.origin = origin(&incoming.headers);
         let home = CommandSubject {
             target: home.map_or_else(|| subject.target.clone(), |home| home.to_string()),
@@ -126,10 +134,7 @@ impl Front {
             .map_err(|_| Rejection::internal("What was found out cannot be passed on."))?;
         headers.insert(header::FINDINGS, findings);
         let answer = self.ask_owner(&home, headers, command.encode().into()).await?;
-        match tokens {
-            Some(tokens) => hand_out(content_type, answer, &tokens),
-            None => Ok(answer),
-        }
+        if told.is_empty() { Ok(answer) } else { hand_out(content_type, &answer, told) }
     }
 
     /// Before anything is done that costs more than a decision.
@@ -170,14 +175,17 @@ fn origin(headers: &IncomingHeaders) -> Origin {
     Origin { ip_address, user_agent: None }
 }
 
-/// Puts tokens into an outcome. The owner says who they are for if it said yes to these very tokens;
+/// Puts secrets into an outcome. The owner says what they are for if it said yes to these very ones;
 /// to a command that it knows already it said yes to others.
-fn hand_out(content_type: ContentType, answer: Bytes, tokens: &Tokens) -> Result<Bytes, Rejection> {
-    let mut outcome = content_type.decode_outcome(&answer)?;
-    let Some(Value::Object(data)) = &mut outcome.data else { return Ok(answer) };
+fn hand_out(
+    content_type: ContentType,
+    answer: &Bytes,
+    told: Vec<(&'static str, Value)>,
+) -> Result<Bytes, Rejection> {
+    let mut outcome = content_type.decode_outcome(answer)?;
+    let Some(Value::Object(data)) = &mut outcome.data else { return Ok(answer.clone()) };
     if outcome.status == Status::Accepted {
-        data.insert("session_token".to_owned(), tokens.session.clone().into());
-        data.insert("refresh_token".to_owned(), tokens.refresh.clone().into());
+        data.extend(told.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
     Ok(content_type.encode(&outcome).into())
 }

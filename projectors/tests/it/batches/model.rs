@@ -49,6 +49,10 @@ impl Model {
                 self.people.see_session(event, known);
                 self.people.facts()
             }
+            Event::Credentials(known) => {
+                self.people.see_credential(event, known);
+                self.people.facts()
+            }
             Event::Users(known) => {
                 self.people.see(event, known);
                 self.people.facts()

@@ -1,10 +1,12 @@
 //! Logs of who logs in, written by hand.
 
 use echolog_events::{
-    DateTime, DeviceType, Event, IdentifierType, JsonMap, LoginFailed, LoginFailure, LoginMethod,
-    LoginSucceeded, Origin, Platform, RefreshTokenReused, RevokedReason, SessionActivityRecorded,
+    CodeHash, CredentialEvent, DateTime, DeviceType, Event, IdentifierType, JsonMap, LoginFailed,
+    LoginFailure, LoginMethod, LoginSucceeded, Origin, Platform, RecoveryCode,
+    RecoveryCodesGenerated, RefreshTokenReused, RevokedReason, SessionActivityRecorded,
     SessionEvent, SessionExpired, SessionRefreshed, SessionRevoked, SessionStarted, Stream,
-    StreamKey, Time, TokenHash, UnlockedBy, UserLocked, UserUnlocked, Uuid,
+    StreamKey, Time, TokenHash, TwoFactorBegun, TwoFactorEnabled, TwoFactorMethod, UnlockedBy,
+    UserLocked, UserUnlocked, Uuid,
 };
 
 use super::{Log, id};
@@ -15,6 +17,35 @@ impl Log {
         let actor = events[0].account_id();
         let events = events.into_iter().map(keyed).collect();
         self.command(actor, events)
+    }
+
+    /// A user takes an authenticator into use.
+    pub(crate) fn two_factor(&mut self, user_id: Uuid) -> Uuid {
+        let factor_id = id(user_id.as_u128() << 16);
+        let code = |n: u128| RecoveryCode {
+            id: id((user_id.as_u128() << 16) + n),
+            hash: CodeHash::new(format!("code-{n}")),
+        };
+        let begun = CredentialEvent::TwoFactorBegun(TwoFactorBegun {
+            user_id,
+            factor_id,
+            salt: "salt".to_owned(),
+            expires_at: day(1),
+        });
+        let enabled = CredentialEvent::TwoFactorEnabled(TwoFactorEnabled {
+            user_id,
+            method: TwoFactorMethod::Totp,
+            factor_id: Some(factor_id),
+            step: Some(7),
+        });
+        let codes = CredentialEvent::RecoveryCodesGenerated(RecoveryCodesGenerated {
+            user_id,
+            set_id: id((user_id.as_u128() << 16) + 99),
+            codes: (1..=10).map(code).collect(),
+        });
+        let key = StreamKey::of(Stream::Credential, user_id);
+        let events = [begun, enabled, codes].map(|it| (key.clone(), Event::Credentials(it)));
+        self.command(user_id, events.into())
     }
 
     /// A user logs in on a device.

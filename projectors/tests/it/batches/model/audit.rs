@@ -15,7 +15,7 @@ const FACTS: &[(&str, &str, &str, &str)] = &[
         "users",
         "users",
         "id email phone_number username password_hash role user_type account_status locked
-         locked_until suspension_reason suspended_at suspended_until deleted_at created_at",
+         locked_until two_factor_enabled two_factor_method suspension_reason suspended_at suspended_until deleted_at created_at",
     ),
     (
         "auth",

@@ -43,6 +43,7 @@ pub(super) fn deciders(history: &History) -> Vec<Value> {
             (Stream::User, Some(id)) => Some(Key::User(id)),
             (Stream::Block, Some(id)) => Some(Key::Block(id)),
             (Stream::Session, Some(id)) => Some(Key::Sessions(id)),
+            (Stream::Credential, Some(id)) => Some(Key::Credentials(id)),
             (Stream::Conversation, Some(id)) => Some(Key::Conversation(id)),
             _ => None,
         };

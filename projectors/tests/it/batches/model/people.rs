@@ -1,16 +1,19 @@
 //! Accounts, profiles and blocks.
 
 mod accounts;
+mod factors;
 mod sessions;
 
 use std::collections::BTreeMap;
 
 use echolog_events::{
-    AuthEvent, PasswordHash, ProfileUpdated, Recorded, Time, UserRegistered, UsersEvent, Uuid,
+    AuthEvent, PasswordHash, ProfileUpdated, Recorded, Time, TwoFactorMethod, UserRegistered,
+    UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
 use self::accounts::Stopped;
+use self::factors::Factors;
 use self::sessions::Sessions;
 use super::audit::{Facts, facts};
 use super::{at, id_of_event, id_of_key, text};
@@ -37,6 +40,8 @@ struct Person {
     stopped: Option<Stopped>,
     was_stopped: bool,
     deleted_at: Option<Time>,
+    second_factor: Option<TwoFactorMethod>,
+    had_second_factor: bool,
     /// When the account's row changed last.
     changed_at: Time,
     profile: BTreeMap<&'static str, String>,
@@ -54,6 +59,7 @@ pub(super) struct People {
     admin_actions: Vec<Value>,
     looks: Vec<Value>,
     sessions: Sessions,
+    factors: Factors,
 }
 
 impl People {
@@ -76,6 +82,8 @@ impl People {
             stopped: None,
             was_stopped: false,
             deleted_at: None,
+            second_factor: None,
+            had_second_factor: false,
             changed_at: time,
             profile: profile.map(|(name, value)| (name, value.to_owned())).into(),
             updated_at: time,
@@ -104,6 +112,13 @@ impl People {
                 self.person(e.user_id).blocks.remove(&e.blocked_user_id);
             }
         }
+    }
+
+    fn set_second_factor(&mut self, event: &Recorded, user: Uuid, method: Option<TwoFactorMethod>) {
+        let person = self.person(user);
+        person.second_factor = method;
+        person.had_second_factor = true;
+        person.changed_at = event.meta.time;
     }
 
     fn change(&mut self, event: &Recorded, e: &ProfileUpdated) {
@@ -144,6 +159,8 @@ impl People {
             "sensitive_data_access" => self.looks.clone(),
             "sessions" => self.sessions.sessions.values().cloned().collect(),
             "refresh_tokens" => self.sessions.tokens.clone(),
+            "two_factor_factors" => self.factors.factors.clone(),
+            "recovery_codes" => self.factors.codes.clone(),
             "login_history" => self.sessions.history.clone(),
             "security_events" => self.sessions.security.clone(),
             _ => panic!("the model does not know table {table}"),
@@ -174,19 +191,24 @@ impl Person {
             "password_changed_at": e.password_hash.as_ref().map(|_| &time),
             "role": e.role, "user_type": e.user_type, "account_status": e.account_status,
             "email_verified": false, "email_verified_at": null, "phone_verified": false,
-            "phone_verified_at": null, "two_factor_enabled": false, "failed_login_attempts": self.failed,
+            "phone_verified_at": null, "two_factor_enabled": self.second_factor.is_some(),
+            "two_factor_method": self.second_factor, "failed_login_attempts": self.failed,
             "locked": self.locked_until.is_some(), "locked_until": self.locked_until.map(at),
             "last_login_at": self.last_login_at.map(at), "device_id": null, "created_at": time,
             "updated_at": at(self.changed_at), "deleted_at": self.deleted_at.map(at),
         })
     }
 
-    /// The account for the audit, which says nothing of locks and suspensions until there is one.
+    /// The account for the audit, which says nothing of locks, suspensions and second factors until there is one.
     fn audited(&self) -> Value {
         let mut row = self.account();
         if !self.was_stopped {
             let columns = row.as_object_mut().expect("a row");
             columns.retain(|name, _| !name.starts_with("suspen"));
+        }
+        if !self.had_second_factor {
+            let columns = row.as_object_mut().expect("a row");
+            columns.retain(|name, _| !name.starts_with("two_factor"));
         }
         if !self.was_locked {
             let columns = row.as_object_mut().expect("a row");

@@ -22,7 +22,7 @@ pub(super) struct Sessions {
 }
 
 /// What the trail says of an event.
-struct Entry {
+pub(super) struct Entry {
     user: Option<Uuid>,
     success: bool,
     identifier: Value,
@@ -257,7 +257,7 @@ impl People {
         }));
     }
 
-    fn enter(&mut self, event: &Recorded, name: &str, entry: Entry) {
+    pub(super) fn enter(&mut self, event: &Recorded, name: &str, entry: Entry) {
         let time = at(event.meta.time);
         self.auth_events.push(json!({
             "id": id_of_event(event, 0), "user_id": entry.user, "event_type": name,
@@ -270,7 +270,7 @@ impl People {
 }
 
 impl Entry {
-    fn of(user: Option<Uuid>, details: Value) -> Self {
+    pub(super) fn of(user: Option<Uuid>, details: Value) -> Self {
         let (identifier, origin) = (Value::Null, Origin::default());
         Self { user, success: true, identifier, session: None, origin, details }
     }

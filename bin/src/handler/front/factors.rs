@@ -1,0 +1,160 @@
+//! Second factors: what the request path makes up, hashes and tells.
+
+use argon2::password_hash::rand_core::{OsRng, RngCore as _};
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use echolog_commands::auth::factors::{code_hash, secret};
+use echolog_commands::auth::{
+    BeginTwoFactor, Check, DisableTwoFactor, EnableTwoFactor, Findings, GenerateRecoveryCodes,
+    NewAuthenticator, NewRecoveryCodes, SecondFactor,
+};
+use echolog_commands::fields::{OneTimeCode, Password, Token};
+use echolog_commands::{Rejection, fields};
+use echolog_events::{RecoveryCode, Uuid};
+use echolog_nats::CommandSubject;
+
+use super::Front;
+use super::login::Found;
+use crate::clock;
+
+/// How many recovery codes there are at a time.
+const CODES: usize = 10;
+
+impl Front {
+    pub(super) async fn begin_two_factor(
+        &self,
+        subject: &CommandSubject,
+        command: &mut BeginTwoFactor,
+    ) -> Result<Found, Rejection> {
+        let user = user(subject)?;
+        let made =
+            NewAuthenticator { factor_id: clock::new_id(), salt: HEXLOWER.encode(&random::<16>()) };
+        let secret = secret(&self.handler.settings.factor_key, user, made.factor_id, &made.salt);
+        let secret = BASE32_NOPAD.encode(&secret);
+        let uri = format!("otpauth://totp/Echolog:{user}?secret={secret}&issuer=Echolog");
+        let findings = Findings {
+            password: self.check(user, command.password.take()).await?,
+            authenticator: Some(made),
+            ..Findings::default()
+        };
+        let told = vec![("secret", secret.into()), ("otpauth_uri", uri.into())];
+        Ok(Found { findings, told, home: None })
+    }
+
+    pub(super) fn enable_two_factor(
+        &self,
+        subject: &CommandSubject,
+        command: &mut EnableTwoFactor,
+    ) -> Result<Found, Rejection> {
+        let user = user(subject)?;
+        let second_factor = self.second_factor(user, command.totp.take(), None)?;
+        let found = self.with_recovery_codes(user);
+        Ok(Found { findings: Findings { second_factor, ..found.findings }, ..found })
+    }
+
+    pub(super) async fn disable_two_factor(
+        &self,
+        subject: &CommandSubject,
+        command: &mut DisableTwoFactor,
+    ) -> Result<Found, Rejection> {
+        let user = user(subject)?;
+        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
+        let findings = Findings {
+            second_factor: self.second_factor(user, totp, recovery_code)?,
+            password: self.check(user, command.password.take()).await?,
+            ..Findings::default()
+        };
+        Ok(Found { findings, told: Vec::new(), home: None })
+    }
+
+    pub(super) async fn generate_recovery_codes(
+        &self,
+        subject: &CommandSubject,
+        command: &mut GenerateRecoveryCodes,
+    ) -> Result<Found, Rejection> {
+        let user = user(subject)?;
+        let second_factor = self.second_factor(user, command.totp.take(), None)?;
+        let password = self.check(user, command.password.take()).await?;
+        let found = self.with_recovery_codes(user);
+        Ok(Found { findings: Findings { second_factor, password, ..found.findings }, ..found })
+    }
+
+    /// Whether it is the account's password, if one is shown.
+    pub(super) async fn check(
+        &self,
+        user: Uuid,
+        password: Option<Password>,
+    ) -> Result<Option<Check>, Rejection> {
+        match password {
+            Some(password) => Ok(Some(self.check_password(user, &password).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The second factor that is shown, as the owner compares it.
+    pub(super) fn second_factor(
+        &self,
+        account: Uuid,
+        totp: Option<OneTimeCode>,
+        recovery_code: Option<Token>,
+    ) -> Result<Option<SecondFactor>, Rejection> {
+        let hash = |code: &str| code_hash(&self.handler.settings.factor_key, account, code);
+        match (totp, recovery_code) {
+            (None, None) => Ok(None),
+            (Some(code), None) => Ok(Some(SecondFactor::Totp(hash(code.expose())))),
+            (None, Some(code)) => {
+                Ok(Some(SecondFactor::RecoveryCode(hash(&canonical(code.expose())))))
+            }
+            (Some(_), Some(_)) => {
+                let message = "Show one second factor: `totp` or `recovery_code`.";
+                Err(Rejection::invalid("recovery_code", message))
+            }
+        }
+    }
+
+    fn with_recovery_codes(&self, user: Uuid) -> Found {
+        let codes: Vec<String> = (0..CODES).map(|_| recovery_code()).collect();
+        let kept = |code: &String| RecoveryCode {
+            id: clock::new_id(),
+            hash: code_hash(&self.handler.settings.factor_key, user, &canonical(code)),
+        };
+        let made =
+            NewRecoveryCodes { set_id: clock::new_id(), codes: codes.iter().map(kept).collect() };
+        let findings = Findings { recovery_codes: Some(made), ..Findings::default() };
+        Found { findings, told: vec![("recovery_codes", codes.into())], home: None }
+    }
+}
+
+fn user(subject: &CommandSubject) -> Result<Uuid, Rejection> {
+    fields::parse_id(&subject.target).map_err(|message| Rejection::invalid("target", message))
+}
+
+/// Fifty random bits, easy to copy from paper: `abcde-23456`.
+fn recovery_code() -> String {
+    let code = BASE32_NOPAD.encode(&random::<7>()).to_lowercase();
+    format!("{}-{}", &code[..5], &code[5..10])
+}
+
+/// A recovery code as it is hashed: people add spaces and capitals.
+fn canonical(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut random = [0; N];
+    OsRng.fill_bytes(&mut random);
+    random
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recovery_code_may_be_copied_carelessly() {
+        let code = recovery_code();
+        assert!(code.len() == 11 && recovery_code() != code, "{code}");
+        let copied = format!(" {} ", code.to_uppercase().replace('-', " "));
+        assert_eq!(canonical(&copied), canonical(&code));
+        assert_eq!(canonical(&code).len(), 10);
+    }
+}

@@ -1,0 +1,107 @@
+use chrono::TimeDelta;
+use echolog_events::{CredentialEvent, Event, Stream, TwoFactorBegun};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{NewAuthenticator, proof};
+use crate::doc::{Doc, optional};
+use crate::fields::Password;
+use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World, access};
+
+/// How long somebody has to enter the secret and to show the first code.
+const TIME: TimeDelta = TimeDelta::minutes(10);
+
+/// Asks for the secret of a new authenticator.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeginTwoFactor {
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub password: Option<Password>,
+}
+
+impl Decide for BeginTwoFactor {
+    const STREAM: Stream = Stream::Credential;
+    const DOC: Doc = Doc {
+        summary: "Asks for the secret of a new authenticator (RFC 6238: SHA-1, six digits, 30 seconds). The outcome's `data` has `factor_id`, `secret` (base32), `otpauth_uri` (for a QR code) and `expires_at`; the secret is told once. It serves after `enable_two_factor`.",
+        target: "your own user id",
+        fields: &[optional("password", "text, 8 to 256 bytes; **a secret**; needed")],
+        events: &["two_factor_begun", "login_failed", "user_locked"],
+        refused: &[
+            ("unauthenticated", "the password is not right, or too many attempts failed before"),
+            ("conflict", "a second factor is in use already"),
+        ],
+        example: r#"{"password":"correct horse battery"}"#,
+    };
+
+    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+        proof::need(context, needs);
+    }
+
+    fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
+        let user_id = context.own_user()?;
+        access::active_user(context, world)?;
+        if context.findings.password.is_none() {
+            return Err(Rejection::invalid("password", "The password is needed."));
+        }
+        proof::check(context, world)?;
+        if world.credentials(user_id).asks_for_second_factor() {
+            return Err(Rejection::conflict("A second factor is in use; disable it first."));
+        }
+        let made = context.findings.authenticator.clone();
+        let made = made.ok_or_else(|| Rejection::internal("There is no new authenticator."))?;
+        let NewAuthenticator { factor_id, salt } = made;
+        let begun = CredentialEvent::TwoFactorBegun(TwoFactorBegun {
+            user_id,
+            factor_id,
+            salt,
+            expires_at: context.time + TIME,
+        });
+        Ok(vec![NewEvent::from(begun)])
+    }
+
+    fn data(&self, events: &[&Event]) -> Option<Value> {
+        events.iter().find_map(|event| {
+            let Event::Credentials(CredentialEvent::TwoFactorBegun(e)) = event else { return None };
+            Some(json!({ "factor_id": e.factor_id, "expires_at": e.expires_at }))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{begun, known, story, two_factor};
+    use super::super::{Check, Findings};
+    use super::BeginTwoFactor;
+    use crate::ErrorCode;
+    use crate::story::{Ending, Story, id};
+
+    fn begin(story: &Story) -> Ending {
+        story.when(id(1), id(1), BeginTwoFactor::default())
+    }
+
+    #[test]
+    fn who_knows_the_password_gets_a_secret() {
+        let story = story().findings(known(Check::Right, 1));
+        assert_eq!(begin(&story).accepted().len(), 1);
+        let again = begun(story, 1).findings(known(Check::Right, 2));
+        assert_eq!(begin(&again).accepted().len(), 1, "the last one counts");
+    }
+
+    #[test]
+    fn nobody_else_does() {
+        let strange = story().findings(known(Check::Right, 1));
+        strange.when(id(2), id(1), BeginTwoFactor::default()).refused(ErrorCode::Forbidden);
+        begin(&story().findings(Findings::default())).refused(ErrorCode::Invalid);
+        for check in [Check::Wrong, Check::NoPassword] {
+            let no = begin(&story().findings(known(check, 1))).refused(ErrorCode::Unauthenticated);
+            assert_eq!(no.events.len(), 1, "it counts");
+        }
+    }
+
+    #[test]
+    fn one_factor_at_a_time() {
+        let story = two_factor(story(), 1).findings(known(Check::Right, 2));
+        begin(&story).refused(ErrorCode::Conflict);
+    }
+}

@@ -1,0 +1,135 @@
+use echolog_events::{
+    CredentialEvent, Event, RecoveryCodesGenerated, Stream, TwoFactorEnabled, TwoFactorMethod,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{NewRecoveryCodes, SecondFactor, credentials_are_not_right, factors};
+use crate::doc::{Doc, optional};
+use crate::fields::OneTimeCode;
+use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World, access};
+
+/// Takes an authenticator into use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnableTwoFactor {
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub totp: Option<OneTimeCode>,
+}
+
+/// New recovery codes, as the request path has made them.
+pub(super) fn generated(context: &Context<'_>) -> Result<CredentialEvent, Rejection> {
+    let made = context.findings.recovery_codes.clone();
+    let made = made.ok_or_else(|| Rejection::internal("There are no recovery codes."))?;
+    let NewRecoveryCodes { set_id, codes } = made;
+    let user_id = context.target;
+    Ok(CredentialEvent::RecoveryCodesGenerated(RecoveryCodesGenerated { user_id, set_id, codes }))
+}
+
+/// Which recovery codes an outcome tells.
+pub(super) fn told(events: &[&Event]) -> Option<Value> {
+    events.iter().find_map(|event| {
+        let Event::Credentials(CredentialEvent::RecoveryCodesGenerated(e)) = event else {
+            return None;
+        };
+        Some(json!({ "set_id": e.set_id }))
+    })
+}
+
+impl Decide for EnableTwoFactor {
+    const STREAM: Stream = Stream::Credential;
+    const DOC: Doc = Doc {
+        summary: "Takes the authenticator that was begun last into use: from now on who logs in needs a code as well. The outcome's `data` has `recovery_codes`, ten codes that serve once each in its place; they are told once.",
+        target: "your own user id",
+        fields: &[optional(
+            "totp",
+            "text of six digits: what the authenticator shows; **a secret**; needed",
+        )],
+        events: &["two_factor_enabled", "recovery_codes_generated"],
+        refused: &[
+            ("unauthenticated", "it is another code"),
+            ("conflict", "no authenticator was begun, or one is in use already"),
+            ("gone", "it was begun more than ten minutes ago"),
+        ],
+        example: r#"{"totp":"287082"}"#,
+    };
+
+    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+        needs.want(Key::User(context.target));
+        needs.want(Key::Credentials(context.target));
+    }
+
+    fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
+        let user_id = context.own_user()?;
+        access::active_user(context, world)?;
+        let Some(SecondFactor::Totp(shown)) = &context.findings.second_factor else {
+            return Err(Rejection::invalid("totp", "A code of the authenticator is needed."));
+        };
+        let Some(begun) = &world.credentials(user_id).begun else {
+            return Err(Rejection::conflict("No authenticator was begun."));
+        };
+        if begun.expires_at <= context.time {
+            return Err(Rejection::gone("The authenticator was begun too long ago; begin again."));
+        }
+        // Whoever asks has been told the secret: guessing gains nothing.
+        let step = factors::step_of(context, (begun.id, &begun.salt), None, shown)
+            .ok_or_else(credentials_are_not_right)?;
+        let enabled = CredentialEvent::TwoFactorEnabled(TwoFactorEnabled {
+            user_id,
+            method: TwoFactorMethod::Totp,
+            factor_id: Some(begun.id),
+            step: Some(step),
+        });
+        Ok(vec![NewEvent::from(enabled), NewEvent::from(generated(context)?)])
+    }
+
+    fn data(&self, events: &[&Event]) -> Option<Value> {
+        told(events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::super::tests::{begun, showing, story, two_factor};
+    use super::*;
+    use crate::ErrorCode;
+    use crate::story::{Story, id};
+
+    fn enable(story: &Story) -> crate::story::Ending {
+        story.when(id(1), id(1), EnableTwoFactor::default())
+    }
+
+    #[test]
+    fn the_code_of_the_authenticator_enables_it() {
+        let story = begun(story(), 1);
+        let shown = showing(&story, 1, 0);
+        let events = enable(&story.findings(shown)).accepted();
+        let names: Vec<_> = events.iter().map(|new| new.event.event_type().short()).collect();
+        assert_eq!(names, ["two_factor_enabled", "recovery_codes_generated"]);
+    }
+
+    #[test]
+    fn another_code_does_not() {
+        let story = begun(story(), 1);
+        let (old, other) = (showing(&story, 1, 120), showing(&story, 2, 0));
+        let story = story.findings(old);
+        enable(&story).refused(ErrorCode::Unauthenticated);
+        enable(&story.findings(other)).refused(ErrorCode::Unauthenticated);
+    }
+
+    #[test]
+    fn it_has_to_be_begun_and_lately() {
+        let none = story();
+        let shown = showing(&none, 1, 0);
+        enable(&none.findings(shown)).refused(ErrorCode::Conflict);
+        let late = begun(story(), 1).at(echolog_events::Time::default() + TimeDelta::minutes(10));
+        let shown = showing(&late, 1, 0);
+        enable(&late.findings(shown)).refused(ErrorCode::Gone);
+        let used = two_factor(story(), 1);
+        let shown = showing(&used, 1, 0);
+        enable(&used.findings(shown)).refused(ErrorCode::Conflict);
+    }
+}

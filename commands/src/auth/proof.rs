@@ -1,0 +1,104 @@
+//! Proving once more who one is: before what a stolen connection must not be able to do.
+
+use echolog_events::{
+    CredentialEvent, IdentifierType, LoginFailed, LoginFailure, SessionEvent, UserLocked,
+};
+
+use super::{Check, credentials_are_not_right, factors};
+use crate::state::Sessions;
+use crate::{Context, Key, Needs, NewEvent, Rejection, World};
+
+/// Asks for what [`check`] reads and changes.
+pub(super) fn need(context: &Context<'_>, needs: &mut Needs) {
+    needs.want(Key::User(context.target));
+    needs.want(Key::Sessions(context.target));
+    needs.want(Key::Credentials(context.target));
+}
+
+/// Demands that what was shown is right: the password, a second factor or both, but something. Returns
+/// what showing it leaves. A wrong one counts like an attempt to log in.
+pub(super) fn check(
+    context: &Context<'_>,
+    world: &World,
+) -> Result<Option<CredentialEvent>, Rejection> {
+    let shown = context.findings;
+    let sessions = world.sessions(context.target);
+    let fail = |reason| Err(failed(context, sessions, attempt(context, reason)));
+    if shown.password.is_none() && shown.second_factor.is_none() {
+        let message = "This takes the password once more, or a code.";
+        return Err(Rejection::invalid("password", message));
+    }
+    if sessions.is_locked(context.time) {
+        return fail(LoginFailure::Locked);
+    }
+    match shown.password {
+        None | Some(Check::Right) => {}
+        Some(Check::Wrong) => return fail(LoginFailure::WrongPassword),
+        Some(Check::NoPassword) => return fail(LoginFailure::NoPassword),
+        Some(Check::Unknown) => return fail(LoginFailure::UnknownIdentifier),
+    }
+    let Some(factor) = &shown.second_factor else { return Ok(None) };
+    match factors::accept(context, world.credentials(context.target), factor) {
+        Some(used) => Ok(Some(used)),
+        None => fail(LoginFailure::WrongSecondFactor),
+    }
+}
+
+fn attempt(context: &Context<'_>, reason: LoginFailure) -> LoginFailed {
+    LoginFailed {
+        account_id: context.target,
+        user_id: Some(context.target),
+        identifier: context.target.to_string(),
+        identifier_type: IdentifierType::UserId,
+        reason,
+        counts: counts(reason),
+        origin: context.findings.origin.clone(),
+        device_id: None,
+    }
+}
+
+/// Whether an attempt that failed for this counts towards the lock.
+pub(super) fn counts(reason: LoginFailure) -> bool {
+    match reason {
+        LoginFailure::UnknownIdentifier
+        | LoginFailure::WrongPassword
+        | LoginFailure::WrongSecondFactor
+        | LoginFailure::NoPassword => true,
+        LoginFailure::Locked
+        | LoginFailure::Suspended
+        | LoginFailure::Banned
+        | LoginFailure::Deleted => false,
+    }
+}
+
+/// A no, and what it leaves behind: the attempt, and the lock after too many.
+pub(super) fn failed(
+    context: &Context<'_>,
+    sessions: &Sessions,
+    attempt: LoginFailed,
+) -> Rejection {
+    let no = match attempt.reason {
+        LoginFailure::Suspended => Rejection::forbidden("The account is suspended."),
+        LoginFailure::Banned => Rejection::forbidden("The account is banned."),
+        LoginFailure::UnknownIdentifier
+        | LoginFailure::WrongPassword
+        | LoginFailure::WrongSecondFactor
+        | LoginFailure::NoPassword
+        | LoginFailure::Locked
+        | LoginFailure::Deleted => credentials_are_not_right(),
+    };
+    let (account_id, user_id) = (attempt.account_id, attempt.user_id);
+    let failed_attempts = sessions.failures + u32::from(attempt.counts);
+    let locks = attempt.counts && failed_attempts >= context.settings.login_attempts;
+    let mut events = vec![SessionEvent::LoginFailed(attempt)];
+    if locks {
+        events.push(SessionEvent::UserLocked(UserLocked {
+            account_id,
+            user_id,
+            locked_until: context.time + context.settings.login_lock,
+            failed_attempts,
+            origin: context.findings.origin.clone(),
+        }));
+    }
+    no.leaving(events.into_iter().map(NewEvent::from))
+}

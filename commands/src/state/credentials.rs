@@ -1,0 +1,81 @@
+use std::collections::BTreeMap;
+
+use echolog_events::{CodeHash, CredentialEvent, Event, Time, Uuid};
+use serde::{Deserialize, Serialize};
+
+/// What decisions remember of a user's second factors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The authenticator that was begun last and not enabled.
+    pub begun: Option<Begun>,
+    /// The authenticator that is in use.
+    pub authenticator: Option<Authenticator>,
+    /// The recovery codes that are good.
+    pub recovery_codes: BTreeMap<Uuid, CodeHash>,
+}
+
+/// An authenticator that is not in use yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The factor.
+    pub id: Uuid,
+    /// What its secret is derived from.
+    pub salt: String,
+    /// It has to be enabled before this.
+    pub expires_at: Time,
+}
+
+/// An authenticator that is in use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Authenticator {
+    /// The factor.
+    pub id: Uuid,
+    /// What its secret is derived from.
+    pub salt: String,
+    /// The half minute of the last code that was shown: it and those before are good for nothing.
+    pub step: u64,
+}
+
+impl Credentials {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Self { begun: None, authenticator: None, recovery_codes: BTreeMap::new() }
+    }
+
+    /// Whether a password alone does not prove who somebody is.
+    #[must_use]
+    pub fn asks_for_second_factor(&self) -> bool {
+        self.authenticator.is_some()
+    }
+
+    pub(super) fn evolve(&mut self, event: &Event) {
+        let Event::Credentials(event) = event else { return };
+        match event {
+            CredentialEvent::TwoFactorBegun(e) => {
+                let (id, salt, expires_at) = (e.factor_id, e.salt.clone(), e.expires_at);
+                self.begun = Some(Begun { id, salt, expires_at });
+            }
+            CredentialEvent::TwoFactorEnabled(e) => {
+                let begun = self.begun.take().filter(|begun| Some(begun.id) == e.factor_id);
+                self.authenticator = begun.map(|Begun { id, salt, .. }| Authenticator {
+                    id,
+                    salt,
+                    step: e.step.unwrap_or_default(),
+                });
+            }
+            CredentialEvent::TwoFactorDisabled(_) => *self = Self::new(),
+            CredentialEvent::TotpUsed(e) => {
+                if let Some(authenticator) = &mut self.authenticator {
+                    authenticator.step = e.step;
+                }
+            }
+            CredentialEvent::RecoveryCodesGenerated(e) => {
+                let code = |code: &echolog_events::RecoveryCode| (code.id, code.hash.clone());
+                self.recovery_codes = e.codes.iter().map(code).collect();
+            }
+            CredentialEvent::RecoveryCodeUsed(e) => {
+                self.recovery_codes.remove(&e.code_id);
+            }
+        }
+    }
+}
