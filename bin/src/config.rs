@@ -11,6 +11,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::handler::Keys;
+use crate::outbox;
 
 /// What has to survive a crash of the machine that NATS runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -72,6 +73,9 @@ pub struct Config {
         global = true
     )]
     pub durability: Durability,
+    /// How mails and text messages go out.
+    #[command(flatten)]
+    pub outbox: outbox::Options,
 }
 
 /// Without what must not be in a log line: addresses carry credentials.
@@ -159,7 +163,7 @@ impl Config {
     /// # Errors
     /// No master key, or one that is too short.
     pub fn keys(&self) -> anyhow::Result<Keys> {
-        Ok(Keys { tokens: self.derive("tokens")? })
+        Ok(Keys { tokens: self.derive("tokens")?, codes: self.derive("otp")? })
     }
 
     /// Tells the master key from others without telling what it is.
@@ -216,13 +220,18 @@ mod tests {
             &database_url,
             "--master-key",
             secret,
+            "--smtp-url",
+            &format!("smtps://echolog:{secret}@127.0.0.1"),
+            "--sms-token",
+            secret,
         ])
         .config;
         let options = config.database_options().expect("an address");
         let settings: Settings = config.settings().expect("a key");
         let connect =
             ConnectOptions { url: nats_url, credentials: None, ca: None, name: "test".to_owned() };
-        let shown = format!("{config:?} {options:?} {connect:?} {settings:?}");
+        let outbox = &config.outbox;
+        let shown = format!("{config:?} {outbox:?} {options:?} {connect:?} {settings:?}");
         assert!(!shown.contains(secret), "{shown}");
         assert!(!shown.contains(&format!("{:?}", settings.claim_key)), "{shown}");
         assert!(shown.contains("127.0.0.1:4222"), "what is no secret is shown: {shown}");

@@ -38,6 +38,8 @@ pub struct HandlerMetrics {
     pub tail_events: Gauge,
     /// How far back ids are known without PostgreSQL.
     pub known_ids_seconds: Gauge,
+    /// Mails and text messages by what became of them.
+    pub deliveries: IntCounterVec,
 }
 
 /// Metrics of the projector.
@@ -100,36 +102,7 @@ impl Metrics {
         let declare = Declare(&registry);
         let callout = CalloutMetrics::new(&declare)?;
         let process = ProcessMetrics::new(&declare)?;
-        let handler = HandlerMetrics {
-            commands: declare.counters(
-                "commands_total",
-                "Commands by what became of them; code is empty when accepted.",
-                &["domain", "command", "status", "code"],
-            )?,
-            command_seconds: declare.histogram(
-                "command_seconds",
-                "Time from the broker's receipt of a command to its outcome.",
-            )?,
-            append_seconds: declare
-                .histogram("append_seconds", "Time of one append to the log.")?,
-            events_appended: declare.counters(
-                "events_appended_total",
-                "Events appended to the log.",
-                &["type"],
-            )?,
-            append_conflicts: declare
-                .counter("append_conflicts_total", "Appends that a fence or a claim stopped.")?,
-            owned_partitions: declare
-                .gauge("owned_partitions", "Partitions that this process decides.")?,
-            tail_events: declare.gauge(
-                "tail_events",
-                "Events held in memory because the tables may not show them yet.",
-            )?,
-            known_ids_seconds: declare.gauge(
-                "known_ids_seconds",
-                "How far back a handler knows the ids of commands by itself: at most 240.",
-            )?,
-        };
+        let handler = HandlerMetrics::new(&declare)?;
         let projector = ProjectorMetrics {
             lag_events: declare.gauges(
                 "projection_lag_events",
@@ -180,6 +153,7 @@ impl Metrics {
         let Self { handler, projector, callout, process, .. } = self;
         let _ = handler.commands.with_label_values(&["", "", "", ""]);
         let _ = handler.events_appended.with_label_values(&[""]);
+        let _ = handler.deliveries.with_label_values(&["", ""]);
         let _ = projector.lag_events.with_label_values(&["", ""]);
         for gauge in [
             &projector.lag_seconds,
@@ -194,6 +168,46 @@ impl Metrics {
         let _ = projector.batch_events.with_label_values(&[""]);
         let _ = callout.connects.with_label_values(&[""]);
         let _ = process.db_pool_connections.with_label_values(&[""]);
+    }
+}
+
+impl HandlerMetrics {
+    fn new(declare: &Declare<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            commands: declare.counters(
+                "commands_total",
+                "Commands by what became of them; code is empty when accepted.",
+                &["domain", "command", "status", "code"],
+            )?,
+            command_seconds: declare.histogram(
+                "command_seconds",
+                "Time from the broker's receipt of a command to its outcome.",
+            )?,
+            append_seconds: declare
+                .histogram("append_seconds", "Time of one append to the log.")?,
+            events_appended: declare.counters(
+                "events_appended_total",
+                "Events appended to the log.",
+                &["type"],
+            )?,
+            append_conflicts: declare
+                .counter("append_conflicts_total", "Appends that a fence or a claim stopped.")?,
+            owned_partitions: declare
+                .gauge("owned_partitions", "Partitions that this process decides.")?,
+            tail_events: declare.gauge(
+                "tail_events",
+                "Events held in memory because the tables may not show them yet.",
+            )?,
+            known_ids_seconds: declare.gauge(
+                "known_ids_seconds",
+                "How far back a handler knows the ids of commands by itself: at most 240.",
+            )?,
+            deliveries: declare.counters(
+                "deliveries_total",
+                "Mails and text messages by what became of them.",
+                &["channel", "result"],
+            )?,
+        })
     }
 }
 

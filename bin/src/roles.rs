@@ -19,6 +19,7 @@ use crate::connect::Connected;
 use crate::handler::{Handler, Limits};
 use crate::http;
 use crate::metrics::Metrics;
+use crate::outbox::Outbox;
 use crate::projector::Projector;
 use crate::timers::Timers;
 
@@ -145,6 +146,7 @@ impl Running {
                 settings: Arc::new(limits.logins.apply(config.settings()?)?),
                 keys: Arc::new(config.keys()?),
                 limits,
+                outbox: Outbox::start(&config.outbox, metrics.handler.deliveries.clone())?,
                 metrics: metrics.handler.clone(),
                 owner: format!(
                     "{}:{}:{}",

@@ -16,7 +16,7 @@ use crate::clock;
 
 const SESSION: &str = "es_";
 const REFRESH: &str = "er_";
-const RANDOM: usize = 32;
+pub(super) const RANDOM: usize = 32;
 const MAC: usize = 16;
 
 /// A pair of tokens that nobody has seen yet.
@@ -100,7 +100,7 @@ impl Refresh {
 }
 
 /// What is kept of a token.
-fn hash(token: &str) -> TokenHash {
+pub(super) fn hash(token: &str) -> TokenHash {
     TokenHash::new(HEXLOWER.encode(&Sha256::digest(token.as_bytes())))
 }
 

@@ -1,7 +1,8 @@
 //! What every command has to say for itself.
 
 use echolog_events::{
-    AccountEvent, AuditEvent, CredentialEvent, Event, SessionEvent, Stream, StreamKey,
+    AccountEvent, AuditEvent, CodeEvent, CredentialEvent, Event, PasswordEvent, SessionEvent,
+    Stream, StreamKey,
 };
 use serde_json::Value;
 
@@ -101,5 +102,19 @@ impl From<SessionEvent> for NewEvent {
     fn from(event: SessionEvent) -> Self {
         let key = StreamKey::of(Stream::Session, event.account_id());
         Self::new(key, Event::Sessions(event))
+    }
+}
+
+impl From<PasswordEvent> for NewEvent {
+    fn from(event: PasswordEvent) -> Self {
+        let key = StreamKey::of(Stream::Password, event.user_id());
+        Self::new(key, Event::Passwords(event))
+    }
+}
+
+impl From<CodeEvent> for NewEvent {
+    fn from(event: CodeEvent) -> Self {
+        let key = StreamKey::of(Stream::Code, event.account_id());
+        Self::new(key, Event::Codes(event))
     }
 }

@@ -456,6 +456,67 @@ impl Password {
     }
 }
 
+/// What another system hashed a password to. It cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ImportedHash(String);
+
+impl ImportedHash {
+    /// The hash, to store.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it can be checked against, and takes no more than it should.
+    fn is_sound(text: &str) -> bool {
+        let parts: Vec<&str> = text.split('$').collect();
+        let number = |text: &str, most: u32| {
+            text.bytes().all(|byte| byte.is_ascii_digit())
+                && text.parse().is_ok_and(|number: u32| (1..=most).contains(&number))
+        };
+        let letters = |text: &str, more: &str| {
+            text.chars().all(|it| it.is_ascii_alphanumeric() || more.contains(it))
+        };
+        match parts.as_slice() {
+            ["", "2a" | "2b" | "2y", cost, rest] => {
+                let sane = cost.len() == 2 && number(cost, 14) && *cost >= "04";
+                sane && rest.len() == 53 && letters(rest, "./")
+            }
+            ["", "argon2id", "v=19", parameters, salt, hash] => {
+                let parameters: Vec<&str> = parameters.split(',').collect();
+                let [m, t, p] = parameters.as_slice() else { return false };
+                let is = |text: &str, name: &str, most| {
+                    text.strip_prefix(name).is_some_and(|rest| number(rest, most))
+                };
+                let sane = is(m, "m=", 262_144) && is(t, "t=", 16) && is(p, "p=", 16);
+                let long = (11..=64).contains(&salt.len()) && (22..=86).contains(&hash.len());
+                sane && long && letters(salt, "+/") && letters(hash, "+/")
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for ImportedHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ImportedHash(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for ImportedHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text =
+            String::deserialize(deserializer).map_err(|_| D::Error::custom("A hash is a text."))?;
+        if Self::is_sound(&text) {
+            Ok(Self(text))
+        } else {
+            Err(D::Error::custom(
+                "This is no hash of Argon2id with up to 256 MiB, and none of bcrypt with cost 4 to 14.",
+            ))
+        }
+    }
+}
+
 /// A token of ours, as a client shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
@@ -575,6 +636,38 @@ mod tests {
         assert!(!reads::<LanguageCode>(r#""english""#));
         assert!(!reads::<Metadata>(r#"{"a":["\u0000"]}"#));
         assert!(!reads::<Metadata>(r#"{"a":[[[[[[[[[1]]]]]]]]]}"#));
+    }
+
+    #[test]
+    fn hashes_are_imported_that_can_be_checked() {
+        let rest = "R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW";
+        let argon2 = "v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA";
+        for good in ["2a$04", "2b$12", "2y$14"] {
+            assert!(reads::<ImportedHash>(&format!("\"${good}${rest}\"")), "{good}");
+        }
+        assert!(reads::<ImportedHash>(&format!("\"$argon2id${argon2}\"")));
+        for bad in [
+            format!("$2x$12${rest}"),
+            format!("$2b$15${rest}"),
+            format!("$2b$03${rest}"),
+            format!("$2b$12${rest}a"),
+            format!("$2b$+4${rest}"),
+            format!("$argon2i${argon2}"),
+            format!("$argon2id${}", argon2.replace("19456", "999999999")),
+            format!("$argon2id${}", argon2.replace("t=2", "t=0")),
+            format!("$argon2id${argon2}$"),
+            "a password".to_owned(),
+            String::new(),
+        ] {
+            assert!(!reads::<ImportedHash>(&json_text(&bad)), "{bad}");
+        }
+        let hash: ImportedHash =
+            serde_json::from_str(&json_text(&format!("$2b$12${rest}"))).expect("a good one");
+        assert_eq!(format!("{hash:?}"), "ImportedHash(…)");
+    }
+
+    fn json_text(text: &str) -> String {
+        serde_json::to_string(text).expect("a text")
     }
 
     #[test]

@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
-    BanUser, BeginTwoFactor, ChangeUserRole, DeleteUser, DisableTwoFactor, EnableTwoFactor,
-    ExpireSession, GenerateRecoveryCodes, LogIn, RecordSessionActivity, RefreshSession,
-    RegisterUser, ReinstateUser, RevokeAllSessions, RevokeSession, SuspendUser, UnlockUser,
+    BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, DeleteUser, DisableTwoFactor,
+    EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LogIn, RecordSessionActivity,
+    RefreshSession, RegisterUser, ReinstateUser, RequestOtp, RevokeAllSessions, RevokeSession,
+    SuspendUser, UnlockUser, VerifyOtp,
 };
-use crate::fields::Password;
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
     LeaveConversation, MarkDelivered, MarkRead, PinMessage, RemoveDeletedMember, RemoveMember,
@@ -153,7 +153,7 @@ macro_rules! registry {
 }
 
 registry! {
-    RegisterUser = ("auth", "register_user", Secrecy::With(&["password"])),
+    RegisterUser = ("auth", "register_user", Secrecy::With(&["password", "password_hash"])),
     LogIn = ("auth", "log_in", Secrecy::Always),
     RefreshSession = ("auth", "refresh_session", Secrecy::Always),
     RevokeSession = ("auth", "revoke_session", Secrecy::Plain),
@@ -171,6 +171,9 @@ registry! {
     EnableTwoFactor = ("auth", "enable_two_factor", Secrecy::Always),
     DisableTwoFactor = ("auth", "disable_two_factor", Secrecy::Always),
     GenerateRecoveryCodes = ("auth", "generate_recovery_codes", Secrecy::Always),
+    ChangePassword = ("auth", "change_password", Secrecy::Always),
+    RequestOtp = ("auth", "request_otp", Secrecy::Always),
+    VerifyOtp = ("auth", "verify_otp", Secrecy::Always),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),
     BlockUser = ("users", "block_user", Secrecy::Plain),
     UnblockUser = ("users", "unblock_user", Secrecy::Plain),
@@ -217,15 +220,10 @@ impl Command {
     #[must_use]
     pub fn carries_secret(&self) -> bool {
         if let Self::RegisterUser(command) = self {
-            command.password.is_some()
+            command.password.is_some() || command.imported_hash.is_some()
         } else {
             self.command_type().secrecy == Secrecy::Always
         }
-    }
-
-    /// Takes out the password that has to be hashed, if there is one.
-    pub fn take_password(&mut self) -> Option<Password> {
-        if let Self::RegisterUser(command) = self { command.password.take() } else { None }
     }
 
     /// Puts in what a password was hashed to.

@@ -3,6 +3,7 @@
 //! The world of a story is built from nothing but what the command asks for, as the handler builds
 //! it, so a decision that reads a state it did not ask for fails its test.
 
+mod codes;
 mod dice;
 mod factors;
 mod logins;
@@ -195,6 +196,7 @@ impl Story {
             Key::User(_) => State::User(None),
             Key::Sessions(_) => State::Sessions(crate::state::Sessions::default()),
             Key::Credentials(_) => State::Credentials(crate::state::Credentials::default()),
+            Key::Codes(_) => State::Codes(crate::state::Codes::default()),
             Key::Block(_) => State::Block(crate::state::Blocks::default()),
             Key::Conversation(_) => State::Conversation(None),
             Key::Message(..) => State::Message(None),

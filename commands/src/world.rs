@@ -10,7 +10,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::state::{
-    Blocks, Claim, Conversation, Credentials, Message, Roster, Sessions, State, User,
+    Blocks, Claim, Codes, Conversation, Credentials, Message, Roster, Sessions, State, User,
 };
 
 /// Names a state.
@@ -22,6 +22,8 @@ pub enum Key {
     Sessions(Uuid),
     /// The second factors of a user.
     Credentials(Uuid),
+    /// The one-time codes of an account.
+    Codes(Uuid),
     /// Whom a user blocks.
     Block(Uuid),
     /// A conversation.
@@ -42,6 +44,7 @@ impl Key {
             Self::User(id)
             | Self::Sessions(id)
             | Self::Credentials(id)
+            | Self::Codes(id)
             | Self::Block(id)
             | Self::Conversation(id)
             | Self::Message(id, _) => id.to_string(),
@@ -60,6 +63,7 @@ impl Key {
             Self::User(_)
             | Self::Sessions(_)
             | Self::Credentials(_)
+            | Self::Codes(_)
             | Self::Block(_)
             | Self::Conversation(_)
             | Self::Message(..) => None,
@@ -78,6 +82,8 @@ impl Key {
             Event::Accounts(e) => Some(Self::User(e.user_id())),
             Event::Sessions(e) => Some(Self::Sessions(e.account_id())),
             Event::Credentials(e) => Some(Self::Credentials(e.user_id())),
+            Event::Codes(e) => Some(Self::Codes(e.account_id())),
+            Event::Passwords(e) => Some(Self::Sessions(e.user_id())),
             Event::Users(UsersEvent::ProfileUpdated(e)) => Some(Self::User(e.user_id)),
             Event::Users(UsersEvent::UserBlocked(e)) => Some(Self::Block(e.user_id)),
             Event::Users(UsersEvent::UserUnblocked(e)) => Some(Self::Block(e.user_id)),
@@ -225,6 +231,13 @@ impl World {
         } else {
             &NONE
         }
+    }
+
+    /// The one-time codes of an account.
+    #[must_use]
+    pub fn codes(&self, account: Uuid) -> &Codes {
+        static NONE: Codes = Codes::new();
+        if let Some(State::Codes(codes)) = self.get(&Key::Codes(account)) { codes } else { &NONE }
     }
 
     /// Whether `blocker` blocks `blocked`.

@@ -39,9 +39,18 @@ impl CredentialEvent {
 
 /// HMAC-SHA-256 of a code under the tenant's key, in hex. Without the key it says nothing, short as
 /// codes are; it is nothing for a log line all the same.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CodeHash(String);
+
+/// Takes as long wherever the two differ.
+impl PartialEq for CodeHash {
+    fn eq(&self, other: &Self) -> bool {
+        let pairs = self.0.bytes().zip(other.0.bytes());
+        let differences = pairs.fold(0, |all, (one, other)| all | (one ^ other));
+        self.0.len() == other.0.len() && differences == 0
+    }
+}
 
 impl CodeHash {
     /// A hash.
@@ -178,6 +187,10 @@ mod tests {
     fn a_code_hash_is_not_shown() {
         let hash = CodeHash::new("marked");
         assert_eq!(format!("{:?}", Some(&hash)), "Some(CodeHash(…))");
+        assert!(hash == CodeHash::new("marked"));
+        for other in ["markee", "narked", "marke", "markedd", ""] {
+            assert!(hash != CodeHash::new(other), "{other}");
+        }
         assert_eq!(serde_json::to_string(&hash).expect("a text"), r#""marked""#);
     }
 }

@@ -7,10 +7,12 @@
 mod account;
 mod audit;
 mod auth;
+mod code;
 mod credential;
 mod envelope;
 mod ids;
 mod messages;
+mod password;
 mod registry;
 mod session;
 mod subject;
@@ -26,6 +28,7 @@ pub use auth::{
     AccountStatus, AdminRosterChanged, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased,
     PasswordHash, UserRegistered, UserRole, UserType,
 };
+pub use code::{CodeEvent, OtpAttemptFailed, OtpPurpose, OtpRequested, OtpVerified};
 pub use credential::{
     CodeHash, CredentialEvent, RecoveryCode, RecoveryCodeUsed, RecoveryCodesGenerated, TotpUsed,
     TwoFactorBegun, TwoFactorDisabled, TwoFactorEnabled, TwoFactorMethod,
@@ -38,6 +41,7 @@ pub use messages::{
     OwnershipTransferred, ParticipantJoined, ParticipantLeft, ParticipantRemoved,
     ParticipantRoleChanged, Pin, Reaction, Role,
 };
+pub use password::{PasswordChange, PasswordChanged, PasswordEvent, PasswordRehashed};
 pub use registry::{EVENT_TYPES, Event, EventType};
 pub use session::{
     DeviceType, IdentifierType, LoginFailed, LoginFailure, LoginMethod, LoginSucceeded, Origin,

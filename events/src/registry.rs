@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    AccountEvent, AdminRosterChanged, AuditEvent, AuthEvent, Body, CredentialEvent, MessagesEvent,
-    SessionEvent, Stream, StreamKey, SystemEvent, Unreadable, UsersEvent, Uuid, upcast,
+    AccountEvent, AdminRosterChanged, AuditEvent, AuthEvent, Body, CodeEvent, CredentialEvent,
+    MessagesEvent, PasswordEvent, SessionEvent, Stream, StreamKey, SystemEvent, Unreadable,
+    UsersEvent, Uuid, upcast,
 };
 
 /// Any event of any domain.
@@ -18,6 +19,10 @@ pub enum Event {
     Sessions(SessionEvent),
     /// Second factors.
     Credentials(CredentialEvent),
+    /// Passwords.
+    Passwords(PasswordEvent),
+    /// One-time codes.
+    Codes(CodeEvent),
     /// Profiles and blocking.
     Users(UsersEvent),
     /// What the audit alone remembers.
@@ -123,6 +128,11 @@ registry! {
     Credentials(CredentialEvent::TotpUsed) = "auth.totp_used" at 1,
     Credentials(CredentialEvent::RecoveryCodesGenerated) = "auth.recovery_codes_generated" at 1,
     Credentials(CredentialEvent::RecoveryCodeUsed) = "auth.recovery_code_used" at 1,
+    Passwords(PasswordEvent::PasswordChanged) = "auth.password_changed" at 1,
+    Passwords(PasswordEvent::PasswordRehashed) = "auth.password_rehashed" at 1,
+    Codes(CodeEvent::OtpRequested) = "auth.otp_requested" at 1,
+    Codes(CodeEvent::OtpVerified) = "auth.otp_verified" at 1,
+    Codes(CodeEvent::OtpAttemptFailed) = "auth.otp_attempt_failed" at 1,
     Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
     Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
     Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,
@@ -164,6 +174,8 @@ impl Event {
             Self::Audit(e) => key.is(Stream::User, e.user_id()),
             Self::Sessions(e) => key.is(Stream::Session, e.account_id()),
             Self::Credentials(e) => key.is(Stream::Credential, e.user_id()),
+            Self::Passwords(e) => key.is(Stream::Password, e.user_id()),
+            Self::Codes(e) => key.is(Stream::Code, e.account_id()),
             Self::Users(UsersEvent::ProfileUpdated(e)) => key.is(Stream::User, e.user_id),
             Self::Users(UsersEvent::UserBlocked(e)) => key.is(Stream::Block, e.user_id),
             Self::Users(UsersEvent::UserUnblocked(e)) => key.is(Stream::Block, e.user_id),

@@ -53,9 +53,10 @@ impl States {
 
     /// Lets an event change the state of its stream.
     fn evolve(&mut self, event: &Recorded) {
-        let Some(initial) = State::initial(event.key.stream) else { return };
+        let kept_as = State::kept_as(event.key.stream);
+        let Some(initial) = State::initial(kept_as) else { return };
         let Body::Known(known) = &event.body else { return };
-        let key = (event.key.stream, event.key.id.clone());
+        let key = (kept_as, event.key.id.clone());
         let (state, seq) = self.states.entry(key).or_insert((initial, 0));
         state.evolve(known, event.seq);
         *seq = event.seq;
@@ -118,9 +119,13 @@ impl Deciders {
         events: &[&Recorded],
         aside: &[&Recorded],
     ) -> Result<States, ProjectionError> {
-        let kept = events.iter().filter(|event| State::initial(event.key.stream).is_some());
-        let mut keys: Vec<(Stream, String)> = kept
-            .map(|event| (event.key.stream, event.key.id.clone()))
+        let kept = |event: &&Recorded| {
+            let kept_as = State::kept_as(event.key.stream);
+            State::initial(kept_as).is_some().then(|| (kept_as, event.key.id.clone()))
+        };
+        let mut keys: Vec<(Stream, String)> = events
+            .iter()
+            .filter_map(kept)
             .chain(events.iter().chain(aside).map(|event| (Stream::Owner, owner_id(event))))
             .collect();
         keys.sort_unstable();

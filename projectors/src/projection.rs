@@ -73,6 +73,7 @@ impl Projection {
                 "users",
                 "sessions",
                 "refresh_tokens",
+                "otp_verifications",
                 "two_factor_factors",
                 "recovery_codes",
                 "login_history",
@@ -158,6 +159,7 @@ impl Projection {
                         | Stream::Block
                         | Stream::Conversation
                         | Stream::Session
+                        | Stream::Password
                         | Stream::Credential
                         | Stream::Code
                 )

@@ -17,6 +17,7 @@ use echolog::clock;
 use echolog::config::{Config, Durability};
 use echolog::connect::Connected;
 use echolog::handler::{Limits, RateLimit};
+use echolog::outbox;
 use echolog::roles::{Roles, Running};
 use echolog::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
@@ -144,6 +145,7 @@ impl Tenant {
             log: None,
             master_key: Some("a master key for tests, long enough".to_owned()),
             durability: Durability::Relaxed,
+            outbox: outbox::Options::default(),
         };
         let database = config.database_or_create().await?;
         let options = ProvisionOptions::default();

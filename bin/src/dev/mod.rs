@@ -17,6 +17,7 @@ use crate::callout::accounts::{CORE, CORE_USER, Secrets, random};
 use crate::config::Config;
 use crate::connect::Connected;
 use crate::handler::Limits;
+use crate::outbox;
 use crate::roles::{Roles, Running};
 use crate::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
@@ -70,6 +71,10 @@ impl Dev {
                 postgres.url("echolog_{tenant}").replace("%7B", "{").replace("%7D", "}"),
             ),
             master_key: Some(keys.get("master")),
+            outbox: outbox::Options {
+                outbox_dir: Some(data.join("outbox")),
+                ..config.outbox.clone()
+            },
             ..config
         };
         let database = config.database_or_create().await?;
@@ -88,11 +93,13 @@ impl Dev {
         format!(
             "Echolog is up.\n  NATS        127.0.0.1:{}\n  PostgreSQL  127.0.0.1:{}\n  WebSocket   {}\n  \
              metrics     {}\n  \
+             mails       {}\n  \
              In another shell:  set -a; . {}; set +a",
             self.nats.port(),
             self.postgres.port(),
             self.websocket_url(),
             self.metrics_url(),
+            self.data.join("outbox").display(),
             env.display(),
         )
     }

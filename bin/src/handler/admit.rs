@@ -262,8 +262,8 @@ fn findings(source: &Source, headers: &IncomingHeaders) -> Result<Findings, Reje
 /// A fingerprint of what was asked for. Where the target is not the client's own, what that named
 /// is part of it.
 fn digest(command: &Command, findings: &Findings) -> u64 {
-    let named = findings.login.as_ref().map_or(0, |login| {
-        let (high, low) = login.session_id.as_u64_pair();
+    let named = findings.named().map_or(0, |named| {
+        let (high, low) = named.as_u64_pair();
         high.rotate_left(32) ^ low
     });
     command.digest() ^ named

@@ -31,6 +31,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::metrics::HandlerMetrics;
+use crate::outbox::Outbox;
 #[doc(hidden)]
 pub use admit::admit;
 pub use front::HashingLimits;
@@ -97,6 +98,8 @@ impl LoginLimits {
 pub struct Keys {
     /// Under which refresh tokens are known to be ours.
     pub tokens: Vec<u8>,
+    /// Under which one-time codes are hashed.
+    pub codes: Vec<u8>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -120,6 +123,8 @@ pub struct Handler {
     pub keys: Arc<Keys>,
     /// What it takes on at most.
     pub limits: Limits,
+    /// What goes out to people.
+    pub outbox: Outbox,
     /// What Prometheus sees.
     pub metrics: HandlerMetrics,
     /// The name of this process, for people who read the log.

@@ -43,6 +43,7 @@ fn stream(key: &Key) -> Option<StreamKey> {
         Key::User(id) => Some(StreamKey::of(Stream::User, *id)),
         Key::Sessions(id) => Some(StreamKey::of(Stream::Session, *id)),
         Key::Credentials(id) => Some(StreamKey::of(Stream::Credential, *id)),
+        Key::Codes(id) => Some(StreamKey::of(Stream::Code, *id)),
         Key::Block(id) => Some(StreamKey::of(Stream::Block, *id)),
         Key::Conversation(id) => Some(StreamKey::of(Stream::Conversation, *id)),
         Key::Message(..) | Key::Claim(_) | Key::Roster => None,
@@ -129,6 +130,7 @@ impl States {
                     Key::User(_)
                     | Key::Sessions(_)
                     | Key::Credentials(_)
+                    | Key::Codes(_)
                     | Key::Block(_)
                     | Key::Conversation(_)
                     | Key::Claim(_)
@@ -167,6 +169,7 @@ pub(super) fn request(keys: &HashSet<Key>, ledger: Vec<(Uuid, Uuid)>) -> LoadReq
                 Key::User(_)
                 | Key::Sessions(_)
                 | Key::Credentials(_)
+                | Key::Codes(_)
                 | Key::Block(_)
                 | Key::Conversation(_)
                 | Key::Claim(_)

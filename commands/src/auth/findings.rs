@@ -1,7 +1,7 @@
 //! What the request path finds out about a command before its owner decides it: everything that
 //! takes a secret, a key or chance. Nothing in it can be turned back into a secret.
 
-use echolog_events::{ClaimKind, CodeHash, Origin, RecoveryCode, TokenHash, Uuid};
+use echolog_events::{ClaimKind, CodeHash, Origin, PasswordHash, RecoveryCode, TokenHash, Uuid};
 use serde::{Deserialize, Serialize};
 
 /// What was found out about one command.
@@ -23,6 +23,9 @@ pub struct Findings {
     /// it once more.
     #[serde(default)]
     pub password: Option<Check>,
+    /// The number of the hash that it was checked against.
+    #[serde(default)]
+    pub password_number: u32,
     /// The second factor that was shown.
     #[serde(default)]
     pub second_factor: Option<SecondFactor>,
@@ -32,6 +35,26 @@ pub struct Findings {
     /// New recovery codes.
     #[serde(default)]
     pub recovery_codes: Option<NewRecoveryCodes>,
+    /// For `change_password`.
+    #[serde(default)]
+    pub new_password: Option<NewPassword>,
+    /// For `request_otp`.
+    #[serde(default)]
+    pub new_code: Option<NewCode>,
+    /// For `verify_otp`.
+    #[serde(default)]
+    pub shown_code: Option<ShownCode>,
+}
+
+impl Findings {
+    /// The id that the client named, where that is not the account that decides.
+    #[must_use]
+    pub fn named(&self) -> Option<Uuid> {
+        let login = self.login.as_ref().map(|login| login.session_id);
+        let new_code = self.new_code.as_ref().map(|code| code.otp_id);
+        let shown_code = self.shown_code.as_ref().map(|code| code.otp_id);
+        login.or(new_code).or(shown_code)
+    }
 }
 
 /// A second factor, as far as its code may be told.
@@ -75,6 +98,25 @@ pub struct Login {
     pub tokens: NewTokens,
     /// A name for the device, in case that the client gave none.
     pub device_id: String,
+    /// The number of the hash that the password was checked against.
+    #[serde(default)]
+    pub password: u32,
+    /// What the password is hashed to now, if its hash is weaker than new ones.
+    #[serde(default)]
+    pub rehashed: Option<PasswordHash>,
+}
+
+/// A password that is to take the place of another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewPassword {
+    /// The number of the hash that the old password was checked against.
+    pub password: u32,
+    /// Whether the old one is that of the account; `None`: none was shown.
+    pub check: Option<Check>,
+    /// Whether the new one is the one that the account has.
+    pub is_same: bool,
+    /// What the new one was hashed to; `None`: the old one was not right.
+    pub hash: Option<PasswordHash>,
 }
 
 /// What an account has, as its own events tell it.
@@ -124,4 +166,32 @@ pub struct Refresh {
     pub hash: TokenHash,
     /// The tokens that come after it.
     pub tokens: NewTokens,
+}
+
+/// A code that was made and not sent yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewCode {
+    /// Its id, as the client wants it.
+    pub otp_id: Uuid,
+    /// The user, if there is one of that name or one who asks.
+    pub user_id: Option<Uuid>,
+    /// Where it goes; hashed if nobody has the name.
+    pub identifier: String,
+    /// The same, always hashed: as the stream of a claim to it is named.
+    pub identifier_hash: String,
+    /// What is kept of it.
+    pub hash: CodeHash,
+}
+
+/// A code that somebody shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShownCode {
+    /// The id of the code that it ought to be.
+    pub otp_id: Uuid,
+    /// The user, if it is about one.
+    pub user_id: Option<Uuid>,
+    /// What would have been kept of it.
+    pub hash: CodeHash,
+    /// Of a token that proves that it was right.
+    pub proof_hash: TokenHash,
 }

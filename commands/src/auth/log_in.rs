@@ -1,24 +1,17 @@
-use chrono::TimeDelta;
 use echolog_events::{
     AccountStatus, CredentialEvent, DeviceType, Event, IdentifierType, LoginFailed, LoginFailure,
-    LoginMethod, LoginSucceeded, Platform, RevokedReason, SessionEvent, SessionStarted, Stream,
-    UnlockedBy, UserUnlocked, Uuid,
+    LoginMethod, LoginSucceeded, PasswordEvent, PasswordRehashed, Platform, RevokedReason,
+    SessionEvent, SessionStarted, Stream, UnlockedBy, UserUnlocked, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::findings::{Check, Login};
-use super::{credentials_are_not_right, ends, factors, proof};
+use super::{check_age, credentials_are_not_right, ends, factors, identifier, proof};
 use crate::doc::{Doc, optional, required};
-use crate::fields::{
-    DeviceMetadata, Email, OneTimeCode, Password, PhoneNumber, Text, Token, Username, made,
-};
+use crate::fields::{DeviceMetadata, OneTimeCode, Password, Text, Token};
 use crate::state::Sessions;
 use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World};
-
-/// How old the id of a new session may be, and how far ahead.
-const OLD: TimeDelta = TimeDelta::minutes(5);
-const AHEAD: TimeDelta = TimeDelta::minutes(2);
 
 /// How many sessions an account has at most; the one that would end first makes room.
 const MAX_SESSIONS: usize = 100;
@@ -82,25 +75,13 @@ impl LogIn {
     /// The identifier as an account would have claimed it; `None` if no account can have it.
     #[must_use]
     pub fn canonical(&self) -> Option<String> {
-        let text = self.identifier.as_str().to_owned();
-        match self.name_type() {
-            NameType::Email => Email::try_from(text).ok().map(Email::into_string),
-            NameType::Phone => PhoneNumber::try_from(text).ok().map(PhoneNumber::into_string),
-            NameType::Username => Username::try_from(text).ok().map(|it| it.canonical()),
-        }
+        identifier::canonical(self.identifier.as_str(), self.name_type())
     }
 
     /// What kind of identifier it is.
     #[must_use]
     pub fn name_type(&self) -> NameType {
-        let text = self.identifier.as_str();
-        self.identifier_type.unwrap_or(if text.contains('@') {
-            NameType::Email
-        } else if text.starts_with('+') {
-            NameType::Phone
-        } else {
-            NameType::Username
-        })
+        self.identifier_type.unwrap_or_else(|| identifier::kind(self.identifier.as_str()))
     }
 
     /// Why not, if not.
@@ -111,20 +92,14 @@ impl LogIn {
         sessions: &Sessions,
         login: &Login,
     ) -> Option<LoginFailure> {
-        if sessions.is_locked(context.time) {
-            return Some(LoginFailure::Locked);
-        }
-        match login.check {
-            Check::Wrong => Some(LoginFailure::WrongPassword),
-            Check::NoPassword => Some(LoginFailure::NoPassword),
-            Check::Unknown => Some(LoginFailure::UnknownIdentifier),
-            Check::Right => match world.user(context.target)?.status_at(context.time) {
+        proof::failure(context, sessions, login.check).or_else(|| {
+            match world.user(context.target)?.status_at(context.time) {
                 AccountStatus::Active | AccountStatus::Pending => None,
                 AccountStatus::Suspended => Some(LoginFailure::Suspended),
                 AccountStatus::Banned => Some(LoginFailure::Banned),
                 AccountStatus::Deleted => Some(LoginFailure::Deleted),
-            },
-        }
+            }
+        })
     }
 
     /// What showing the second factor leaves, where the account asks for one.
@@ -193,19 +168,6 @@ impl LogIn {
     fn device(&self, login: &Login) -> String {
         self.device_id.as_ref().map_or(&*login.device_id, |id| id.as_str()).to_owned()
     }
-}
-
-/// Whether the id of a new session was made just now.
-fn check_age(context: &Context<'_>, id: Uuid) -> Result<(), Rejection> {
-    let young =
-        made(id).is_some_and(|made| made + OLD > context.time && made < context.time + AHEAD);
-    if !young {
-        return Err(Rejection::invalid(
-            "target",
-            "The id of a new session is a UUIDv7 that was made within the last five minutes.",
-        ));
-    }
-    Ok(())
 }
 
 /// Whether there was no session with this id.
@@ -280,6 +242,7 @@ impl Decide for LogIn {
             "login_succeeded",
             "totp_used",
             "recovery_code_used",
+            "password_rehashed",
             "login_failed",
             "user_locked",
         ],
@@ -308,6 +271,7 @@ impl Decide for LogIn {
         };
         let sessions = world.sessions(context.target);
         check_age(context, login.session_id)?;
+        proof::check_is_present(sessions, login.password)?;
         if let Some(reason) = self.failure(context, world, sessions, login) {
             return Err(self.fail(context, sessions, login, reason));
         }
@@ -338,9 +302,15 @@ impl Decide for LogIn {
             origin: context.findings.origin.clone(),
             device_id: self.device(login),
         }));
+        let rehashed = login.rehashed.clone().map(|password_hash| {
+            let number = login.password + 1;
+            let event = PasswordRehashed { user_id, number, password_hash };
+            NewEvent::from(PasswordEvent::PasswordRehashed(event))
+        });
         Ok(events
             .into_iter()
             .map(NewEvent::from)
+            .chain(rehashed)
             .chain(second_factor.map(NewEvent::from))
             .collect())
     }
@@ -357,7 +327,8 @@ impl Decide for LogIn {
 
 #[cfg(test)]
 mod tests {
-    use echolog_events::{AuthEvent, StreamKey, Time};
+    use chrono::TimeDelta;
+    use echolog_events::{AuthEvent, PasswordHash, StreamKey, Time};
 
     use super::super::findings::Findings;
     use super::super::tests::{
@@ -392,6 +363,17 @@ mod tests {
     fn who_knows_the_password_gets_a_session() {
         let events = attempt(story(), 1, Check::Right).expect("a session");
         assert_eq!(events, ["session_started", "login_succeeded"]);
+    }
+
+    #[test]
+    fn a_weak_hash_makes_way_for_a_strong_one() {
+        let mut found = found(1, Check::Right);
+        if let Some(login) = &mut found.login {
+            login.rehashed = Some(PasswordHash::new("stronger"));
+        }
+        let story = story().findings(found);
+        let events = story.when_actor(&anyone(), id(1), log_in("d")).accepted();
+        assert_eq!(names(events), ["session_started", "login_succeeded", "password_rehashed"]);
     }
 
     #[test]

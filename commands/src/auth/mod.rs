@@ -2,6 +2,7 @@
 
 mod ban_user;
 mod begin_two_factor;
+mod change_password;
 mod change_user_role;
 mod delete_user;
 mod disable_two_factor;
@@ -10,6 +11,7 @@ mod expire_session;
 pub mod factors;
 mod findings;
 mod generate_recovery_codes;
+mod identifier;
 mod log_in;
 mod operators;
 mod proof;
@@ -17,26 +19,31 @@ mod record_session_activity;
 mod refresh_session;
 mod register_user;
 mod reinstate_user;
+mod request_otp;
 mod revoke_all_sessions;
 mod revoke_session;
 mod standing;
 mod suspend_user;
 mod unlock_user;
+mod verify_otp;
 
+use chrono::TimeDelta;
 use echolog_events::{RevokedReason, SessionEvent, SessionRevoked, UserRole, Uuid};
 
+use crate::fields::made;
 use crate::{Actor, Context, Key, Needs, Rejection, World, access};
 
 pub use ban_user::BanUser;
 pub use begin_two_factor::BeginTwoFactor;
+pub use change_password::ChangePassword;
 pub use change_user_role::ChangeUserRole;
 pub use delete_user::DeleteUser;
 pub use disable_two_factor::DisableTwoFactor;
 pub use enable_two_factor::EnableTwoFactor;
 pub use expire_session::ExpireSession;
 pub use findings::{
-    Check, Findings, Holdings, Login, NewAuthenticator, NewRecoveryCodes, NewTokens, Refresh,
-    SecondFactor,
+    Check, Findings, Holdings, Login, NewAuthenticator, NewCode, NewPassword, NewRecoveryCodes,
+    NewTokens, Refresh, SecondFactor, ShownCode,
 };
 pub use generate_recovery_codes::GenerateRecoveryCodes;
 pub use log_in::{LogIn, NameType};
@@ -46,11 +53,13 @@ pub use register_user::RegisterUser;
 #[cfg(any(test, feature = "story"))]
 pub(crate) use register_user::registered_for_tests;
 pub use reinstate_user::ReinstateUser;
+pub use request_otp::{RequestOtp, is_for_users};
 pub use revoke_all_sessions::RevokeAllSessions;
 pub use revoke_session::RevokeSession;
 pub use standing::{Ask, Ended, Right, Standing};
 pub use suspend_user::SuspendUser;
 pub use unlock_user::UnlockUser;
+pub use verify_otp::VerifyOtp;
 
 /// Under what right somebody acts on an account.
 enum Authority {
@@ -106,6 +115,23 @@ fn only_services(context: &Context<'_>) -> Result<(), Rejection> {
     }
 }
 
+/// How old the id of a new thing may be, and how far ahead.
+const OLD: TimeDelta = TimeDelta::minutes(5);
+const AHEAD: TimeDelta = TimeDelta::minutes(2);
+
+/// Whether the id of a new thing, which is the target, was made just now.
+fn check_age(context: &Context<'_>, id: Uuid) -> Result<(), Rejection> {
+    let young =
+        made(id).is_some_and(|made| made + OLD > context.time && made < context.time + AHEAD);
+    if !young {
+        return Err(Rejection::invalid(
+            "target",
+            "The id of what is new is a UUIDv7 that was made within the last five minutes.",
+        ));
+    }
+    Ok(())
+}
+
 /// A session ends.
 fn ends(user_id: Uuid, session_id: Uuid, reason: RevokedReason, by: Option<Uuid>) -> SessionEvent {
     SessionEvent::SessionRevoked(SessionRevoked { user_id, session_id, reason, by_user_id: by })
@@ -123,6 +149,7 @@ pub fn refused_with(event: &str) -> Option<Rejection> {
     match event {
         "login_failed" => Some(credentials_are_not_right()),
         "refresh_token_reused" => Some(refresh_session::not_right()),
+        "otp_attempt_failed" => Some(verify_otp::not_right()),
         _ => None,
     }
 }
@@ -132,7 +159,6 @@ mod tests {
     use echolog_events::{Origin, RecoveryCode, TokenHash};
 
     use super::*;
-    use crate::fields::made;
     use crate::story::{Story, id};
 
     /// Two users, on the evening of the first day of 1970.
@@ -168,6 +194,8 @@ mod tests {
                 check,
                 tokens: tokens(number, 0),
                 device_id: format!("made up {number}"),
+                password: 0,
+                rehashed: None,
             }),
             ..Findings::default()
         }

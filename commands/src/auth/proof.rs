@@ -28,14 +28,12 @@ pub(super) fn check(
         let message = "This takes the password once more, or a code.";
         return Err(Rejection::invalid("password", message));
     }
-    if sessions.is_locked(context.time) {
-        return fail(LoginFailure::Locked);
+    if shown.password.is_some() {
+        check_is_present(sessions, shown.password_number)?;
     }
-    match shown.password {
-        None | Some(Check::Right) => {}
-        Some(Check::Wrong) => return fail(LoginFailure::WrongPassword),
-        Some(Check::NoPassword) => return fail(LoginFailure::NoPassword),
-        Some(Check::Unknown) => return fail(LoginFailure::UnknownIdentifier),
+    // Without a password it is the second factor alone that counts, and the lock.
+    if let Some(reason) = failure(context, sessions, shown.password.unwrap_or(Check::Right)) {
+        return fail(reason);
     }
     let Some(factor) = &shown.second_factor else { return Ok(None) };
     match factors::accept(context, world.credentials(context.target), factor) {
@@ -44,7 +42,36 @@ pub(super) fn check(
     }
 }
 
-fn attempt(context: &Context<'_>, reason: LoginFailure) -> LoginFailed {
+/// Why what was shown does not count as right, by itself or because of a lock.
+pub(super) fn failure(
+    context: &Context<'_>,
+    sessions: &Sessions,
+    check: Check,
+) -> Option<LoginFailure> {
+    if sessions.is_locked(context.time) {
+        return Some(LoginFailure::Locked);
+    }
+    match check {
+        Check::Wrong => Some(LoginFailure::WrongPassword),
+        Check::NoPassword => Some(LoginFailure::NoPassword),
+        Check::Unknown => Some(LoginFailure::UnknownIdentifier),
+        Check::Right => None,
+    }
+}
+
+/// Refuses what was checked against a hash that is not the present one.
+///
+/// # Errors
+/// `unavailable`, if there has been another since.
+pub(super) fn check_is_present(sessions: &Sessions, checked: u32) -> Result<(), Rejection> {
+    if checked < sessions.password {
+        return Err(Rejection::unavailable("The password was changed just now; retry."));
+    }
+    Ok(())
+}
+
+/// Somebody who has logged in failed to prove it once more.
+pub(super) fn attempt(context: &Context<'_>, reason: LoginFailure) -> LoginFailed {
     LoginFailed {
         account_id: context.target,
         user_id: Some(context.target),

@@ -5,7 +5,7 @@ use echolog_events::{
 use serde::{Deserialize, Serialize};
 
 use crate::doc::{Doc, optional};
-use crate::fields::{Email, Password, PhoneNumber, Text, Username};
+use crate::fields::{Email, ImportedHash, Password, PhoneNumber, Text, Username};
 use crate::{Actor, ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
 
 /// Opens an account.
@@ -25,7 +25,10 @@ pub struct RegisterUser {
     /// Leaves the request path only as a hash.
     #[serde(skip_serializing)]
     pub password: Option<Password>,
-    /// What the request path made of the password.
+    /// Of a password that was hashed elsewhere.
+    #[serde(rename = "password_hash", skip_serializing)]
+    pub imported_hash: Option<ImportedHash>,
+    /// What the request path made of the one or the other.
     #[serde(skip)]
     pub password_hash: Option<PasswordHash>,
 }
@@ -72,16 +75,23 @@ impl Decide for RegisterUser {
             ),
             optional("user_type", "`web` (default) or `mobile`"),
             optional("password", "text, 8 to 256 bytes; **a secret**: send the command by `req.`"),
+            optional(
+                "password_hash",
+                "text: instead of `password`, from services only, what another system hashed it to: Argon2id, or bcrypt (`$2a$`, `$2b$`, `$2y$`) of cost 4 to 14; send the command by `req.`",
+            ),
         ],
         events: &["user_registered", "identifier_claimed"],
         refused: &[
-            ("forbidden", "the actor is a user other than the target"),
+            (
+                "forbidden",
+                "the actor is a user other than the target, or brings a hash and is no service",
+            ),
             (
                 "already_exists",
                 "the target is a user already, or a value is taken (`field` says which)",
             ),
         ],
-        example: r#"{"username":"ada","email":"ada@example.org","phone_number":"+442071838750","display_name":"Ada Lovelace","user_type":"web","password":"correct horse battery"}"#,
+        example: r#"{"username":"ada","email":"ada@example.org","phone_number":"+442071838750","display_name":"Ada Lovelace","user_type":"web","password":"correct horse battery","password_hash":"$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {

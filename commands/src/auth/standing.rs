@@ -114,6 +114,9 @@ impl Ended {
             | Event::Accounts(
                 AccountEvent::UserReinstated(_) | AccountEvent::UserRoleChanged(_),
             )
+            // Whoever changes a password ends sessions by name.
+            | Event::Passwords(_)
+            | Event::Codes(_)
             | Event::Audit(_)
             | Event::Credentials(_)
             | Event::Users(_)

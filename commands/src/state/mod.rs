@@ -1,10 +1,12 @@
 //! The states of deciders: what decisions have to remember of each stream, and no more.
 //!
-//! `User`, `Blocks`, `Conversation`, `Sessions` and `Credentials` are stored in `projection.deciders`; a change of their shape
-//! is a change of that projection and needs a rebuild of it.
+//! `User`, `Blocks`, `Conversation`, `Sessions`, `Credentials` and `Codes` are stored in
+//! `projection.deciders`; a change of their shape is a change of that projection and needs a rebuild of
+//! it. `Sessions` follows two streams of an account, `session` and `password`.
 
 mod block;
 mod claim;
+mod codes;
 mod conversation;
 mod credentials;
 mod message;
@@ -15,6 +17,7 @@ mod user;
 
 pub use block::Blocks;
 pub use claim::Claim;
+pub use codes::{Code, Codes};
 pub use conversation::Conversation;
 pub use credentials::{Authenticator, Begun, Credentials};
 pub use message::{Message, content_digest};
@@ -34,6 +37,8 @@ pub enum State {
     Sessions(Sessions),
     /// The second factors of a user.
     Credentials(Credentials),
+    /// The one-time codes of an account.
+    Codes(Codes),
     /// Whom a user blocks.
     Block(Blocks),
     /// A conversation, if there is one.
@@ -56,11 +61,16 @@ impl State {
             Stream::Block => Some(Self::Block(Blocks::default())),
             Stream::Session => Some(Self::Sessions(Sessions::default())),
             Stream::Credential => Some(Self::Credentials(Credentials::default())),
+            Stream::Code => Some(Self::Codes(Codes::default())),
             Stream::Conversation => Some(Self::Conversation(None)),
-            Stream::Message | Stream::Claim | Stream::Password | Stream::Code | Stream::Owner => {
-                None
-            }
+            Stream::Message | Stream::Claim | Stream::Password | Stream::Owner => None,
         }
+    }
+
+    /// The stream under whose name the state is kept that the events of this one change.
+    #[must_use]
+    pub fn kept_as(stream: Stream) -> Stream {
+        if stream == Stream::Password { Stream::Session } else { stream }
     }
 
     /// Lets an event change it that concerns it, by [`crate::Key::changed_by`]; any other changes
@@ -70,6 +80,7 @@ impl State {
             Self::User(user) => User::evolve(user, event),
             Self::Sessions(sessions) => sessions.evolve(event),
             Self::Credentials(credentials) => credentials.evolve(event),
+            Self::Codes(codes) => codes.evolve(event),
             Self::Block(blocks) => blocks.evolve(event),
             Self::Conversation(conversation) => Conversation::evolve(conversation, event),
             Self::Message(message) => Message::evolve(message, event),
@@ -85,6 +96,7 @@ impl State {
             Self::User(user) => rmp_serde::to_vec_named(user.as_ref()?),
             Self::Sessions(sessions) => rmp_serde::to_vec_named(sessions),
             Self::Credentials(credentials) => rmp_serde::to_vec_named(credentials),
+            Self::Codes(codes) => rmp_serde::to_vec_named(codes),
             Self::Block(blocks) => rmp_serde::to_vec_named(blocks),
             Self::Conversation(conversation) => rmp_serde::to_vec_named(conversation.as_ref()?),
             Self::Message(_) | Self::Claim(_) | Self::Roster(_) => return None,
@@ -101,10 +113,11 @@ impl State {
             Stream::User => rmp_serde::from_slice(bytes).map(|user| Self::User(Some(user))),
             Stream::Session => rmp_serde::from_slice(bytes).map(Self::Sessions),
             Stream::Credential => rmp_serde::from_slice(bytes).map(Self::Credentials),
+            Stream::Code => rmp_serde::from_slice(bytes).map(Self::Codes),
             Stream::Block => rmp_serde::from_slice(bytes).map(Self::Block),
             Stream::Conversation => rmp_serde::from_slice(bytes)
                 .map(|conversation| Self::Conversation(Some(conversation))),
-            Stream::Message | Stream::Claim | Stream::Password | Stream::Code | Stream::Owner => {
+            Stream::Message | Stream::Claim | Stream::Password | Stream::Owner => {
                 return Err(UnreadableState {
                     stream: stream.name(),
                     reason: "not kept".to_owned(),

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use echolog_events::{Event, SessionEvent, SessionStarted, Time, TokenHash, Uuid};
+use echolog_events::{Event, PasswordEvent, SessionEvent, SessionStarted, Time, TokenHash, Uuid};
 use serde::{Deserialize, Serialize};
 
 use crate::fields::made;
@@ -19,6 +19,10 @@ pub struct Sessions {
     pub failures: u32,
     /// Nobody logs in before this.
     pub locked_until: Option<Time>,
+    /// The number of the password's present hash: one that was checked against an earlier one proves
+    /// nothing. An older build does not count them, so there may have been more.
+    #[serde(default)]
+    pub password: u32,
 }
 
 /// A session that is open.
@@ -64,7 +68,13 @@ impl Session {
 impl Sessions {
     /// None.
     pub(crate) const fn new() -> Self {
-        Self { open: BTreeMap::new(), ended: BTreeSet::new(), failures: 0, locked_until: None }
+        Self {
+            open: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            failures: 0,
+            locked_until: None,
+            password: 0,
+        }
     }
 
     /// Whether nobody may log in now.
@@ -87,6 +97,12 @@ impl Sessions {
     }
 
     pub(super) fn evolve(&mut self, event: &Event) {
+        if let Event::Passwords(event) = event {
+            self.password = event.number();
+            if let PasswordEvent::PasswordChanged(_) = event {
+                self.failures = 0;
+            }
+        }
         let Event::Sessions(event) = event else { return };
         match event {
             SessionEvent::LoginSucceeded(_) | SessionEvent::UserUnlocked(_) => {

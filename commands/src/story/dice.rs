@@ -3,7 +3,7 @@
 use echolog_events::{ConversationType, Event, MessagesEvent, Role, Uuid};
 use serde_json::{Value, json};
 
-use super::{Story, factors, id, logins, operators};
+use super::{Story, codes, factors, id, logins, operators};
 use crate::auth::Findings;
 use crate::{Actor, Command, CommandType, ContentType, Decision, Key, World};
 
@@ -41,7 +41,6 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (5, "auth", "refresh_session"),
     (2, "auth", "revoke_session"),
     (2, "auth", "revoke_all_sessions"),
-    (2, "auth", "unlock_user"),
     (2, "auth", "record_session_activity"),
     (2, "auth", "expire_session"),
     (1, "auth", "suspend_user"),
@@ -55,6 +54,10 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (4, "auth", "enable_two_factor"),
     (2, "auth", "disable_two_factor"),
     (3, "auth", "generate_recovery_codes"),
+    (3, "auth", "unlock_user"),
+    (2, "auth", "change_password"),
+    (3, "auth", "request_otp"),
+    (4, "auth", "verify_otp"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.
@@ -203,6 +206,9 @@ impl Story {
         if factors::NAMES.contains(&name) {
             return self.roll_factor(name, roll);
         }
+        if codes::NAMES.contains(&name) {
+            return self.roll_code(name, roll);
+        }
         let scene = Scene::new(self, roll);
         let (actor, target) = match name {
             "register_user" => (roll.user(), roll.user()),
@@ -289,6 +295,8 @@ impl Scene {
             | Event::Audit(_)
             | Event::Sessions(_)
             | Event::Credentials(_)
+            | Event::Passwords(_)
+            | Event::Codes(_)
             | Event::Users(_)
             | Event::System(_) => None,
         });

@@ -1,16 +1,16 @@
 //! Logging in and what follows, by the dice.
 
-use echolog_events::{Origin, TokenHash, Uuid};
+use echolog_events::{Origin, PasswordHash, TokenHash, Uuid};
 use serde_json::{Value, json};
 
 use super::dice::{Roll, Sent, USERS};
 use super::{Story, id};
-use crate::auth::{Check, Findings, Login, NewTokens, Refresh};
+use crate::auth::{Check, Findings, Login, NewPassword, NewTokens, Refresh};
 use crate::state::Sessions;
 use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
-pub(super) const NAMES: [&str; 7] = [
+pub(super) const NAMES: [&str; 8] = [
     "log_in",
     "refresh_session",
     "revoke_session",
@@ -18,6 +18,7 @@ pub(super) const NAMES: [&str; 7] = [
     "unlock_user",
     "record_session_activity",
     "expire_session",
+    "change_password",
 ];
 
 /// The account that counts attempts under a name that nobody has.
@@ -34,7 +35,7 @@ impl Story {
             "log_in" => {
                 let (account, check) = attempt(user, roll.choice);
                 let second_factor = self.shown(account, roll);
-                let findings = Findings { second_factor, ..self.found_login(check) };
+                let findings = Findings { second_factor, ..self.found_login(account, check, roll) };
                 (anyone, account, login(roll), findings)
             }
             "refresh_session" => {
@@ -59,6 +60,13 @@ impl Story {
                 let actor = if name == "expire_session" { timer } else { own };
                 let body = json!({ "session_id": self.open(user, roll).unwrap_or(id(1)) });
                 (actor, user, body, Findings::default())
+            }
+            "change_password" => {
+                let except = self.open(user, roll).filter(|_| roll.choice.is_multiple_of(2));
+                let body = json!({ "except_session_id": except });
+                let operator = Actor::Service("svc-operator".to_owned());
+                let actor = if roll.choice.is_multiple_of(3) { operator } else { own };
+                (actor, user, body, self.found_password(user, roll))
             }
             _ => {
                 let operator = Actor::Service("svc-operator".to_owned());
@@ -93,7 +101,7 @@ impl Story {
         }
     }
 
-    fn found_login(&self, check: Check) -> Findings {
+    fn found_login(&self, account: Uuid, check: Check, roll: Roll) -> Findings {
         let number = u16::try_from(self.past.len()).expect("not so many");
         let login = Login {
             session_id: id(10_000 + number),
@@ -101,6 +109,11 @@ impl Story {
             check,
             tokens: self.tokens(0),
             device_id: format!("made up {number}"),
+            password: self.sessions(account).password,
+            rehashed: roll
+                .message
+                .is_multiple_of(5)
+                .then(|| PasswordHash::new(format!("$argon2id$stronger {number}"))),
         };
         let origin = match number % 3 {
             0 => Origin::default(),
@@ -110,6 +123,17 @@ impl Story {
             },
         };
         Findings { origin, login: Some(login), ..Findings::default() }
+    }
+
+    /// Mostly somebody who knows the old password.
+    fn found_password(&self, user: Uuid, roll: Roll) -> Findings {
+        let new_password = NewPassword {
+            password: self.sessions(user).password,
+            check: Some(if roll.choice.is_multiple_of(2) { Check::Wrong } else { Check::Right }),
+            is_same: false,
+            hash: Some(PasswordHash::new(format!("$argon2id$new {}", self.past.len()))),
+        };
+        Findings { new_password: Some(new_password), ..Findings::default() }
     }
 
     /// Mostly the token that is good now, at times an earlier one.

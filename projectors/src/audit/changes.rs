@@ -3,8 +3,8 @@
 use echolog_events::{
     AccountEvent, AccountStatus, AuthEvent, Body, ConversationCreated, ConversationUpdated,
     CredentialEvent, DeviceType, Event, JsonMap, MessageSent, MessagesEvent, ParticipantJoined,
-    ProfileUpdated, Reaction, Recorded, RevokedReason, Role, SessionEvent, SessionRefreshed,
-    SessionStarted, UserRegistered, UsersEvent, Uuid,
+    PasswordEvent, ProfileUpdated, Reaction, Recorded, RevokedReason, Role, SessionEvent,
+    SessionRefreshed, SessionStarted, UserRegistered, UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -113,6 +113,18 @@ pub(super) fn changes(event: &Recorded) -> Vec<Change> {
         }
         Event::Sessions(e) => session(e, &at),
         Event::Credentials(e) => credential(e, &at),
+        Event::Passwords(PasswordEvent::PasswordChanged(e)) => vec![user_row(
+            Table::Users,
+            e.user_id,
+            Op::Patch(json!({
+                "password_hash": REDACTED, "password_changed_at": at, "updated_at": at,
+            })),
+        )],
+        // One hash takes the place of another: both are shown alike, so that nothing is recorded.
+        Event::Passwords(PasswordEvent::PasswordRehashed(e)) => {
+            let hash = json!({ "password_hash": REDACTED, "updated_at": at });
+            vec![user_row(Table::Users, e.user_id, Op::Patch(hash))]
+        }
         Event::Messages(e) => in_conversation(e, &at),
         Event::Auth(
             AuthEvent::IdentifierClaimed(_)
@@ -120,6 +132,7 @@ pub(super) fn changes(event: &Recorded) -> Vec<Change> {
             | AuthEvent::AdminRosterChanged(_),
         )
         | Event::Audit(_)
+        | Event::Codes(_)
         | Event::System(_) => Vec::new(),
     }
 }

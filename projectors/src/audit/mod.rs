@@ -5,7 +5,8 @@
 //! read is kept in full by `messages.cursor_moves`, edits by `messages.message_edits`. Rows of
 //! `users.settings` are recorded once something changes them. Of an account, `failed_login_attempts` and
 //! `last_login_at` follow from `auth.login_history`; of a session, `last_activity_at` from when it was
-//! refreshed; `auth.refresh_tokens` follows from the sessions.
+//! refreshed; `auth.refresh_tokens` follows from the sessions. What happens to one-time codes is in
+//! `audit.auth_events`.
 //!
 //! The row before is what the audit itself recorded last about it, never another projection's
 //! table: that one is at another place of the log.

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use echolog_events::{
-    AuthEvent, Body, CredentialEvent, DeviceType, Event, LoginFailed, LoginSucceeded, Origin,
-    Recorded, SessionEvent, SessionRevoked, SessionStarted, UserRegistered, Uuid,
+    AuthEvent, Body, CodeEvent, CredentialEvent, DeviceType, Event, LoginFailed, LoginSucceeded,
+    Origin, PasswordEvent, Recorded, SessionEvent, SessionRevoked, SessionStarted, UserRegistered,
+    Uuid,
 };
 use serde_json::{Value, json};
 
@@ -35,6 +36,10 @@ pub(super) fn put(event: &Recorded, rows: &mut Rows) {
         Event::Auth(AuthEvent::UserRegistered(e)) => Some(registered(e)),
         Event::Sessions(e) => session(e),
         Event::Credentials(e) => credential(e),
+        Event::Codes(e) => Some(code(e)),
+        Event::Passwords(PasswordEvent::PasswordChanged(e)) => Some(
+            Entry::of(Some(e.user_id), json!({ "how": e.how.name() })).from(&e.origin),
+        ),
         Event::Auth(
             AuthEvent::IdentifierClaimed(_)
             | AuthEvent::IdentifierReleased(_)
@@ -43,6 +48,8 @@ pub(super) fn put(event: &Recorded, rows: &mut Rows) {
         // What is done about an account is for its owner in `auth.security_events`, and for others in
         // `admin_actions`.
         | Event::Accounts(_)
+        // The same password, by somebody who has logged in: that is told.
+        | Event::Passwords(PasswordEvent::PasswordRehashed(_))
         | Event::Users(_)
         | Event::Audit(_)
         | Event::Messages(_)
@@ -144,6 +151,25 @@ fn credential(event: &CredentialEvent) -> Option<Entry<'_>> {
         | CredentialEvent::TotpUsed(_)
         | CredentialEvent::RecoveryCodesGenerated(_)
         | CredentialEvent::RecoveryCodeUsed(_) => None,
+    }
+}
+
+fn code(event: &CodeEvent) -> Entry<'_> {
+    match event {
+        CodeEvent::OtpRequested(e) => {
+            let details = json!({
+                "otp_id": e.otp_id, "identifier_type": e.identifier_type.name(),
+                "purpose": e.purpose.name(), "expires_at": times::json(e.expires_at),
+            });
+            Entry::of(e.user_id, details).under(&e.identifier).from(&e.origin)
+        }
+        CodeEvent::OtpVerified(e) => {
+            Entry::of(e.user_id, json!({ "otp_id": e.otp_id })).from(&e.origin)
+        }
+        CodeEvent::OtpAttemptFailed(e) => {
+            let details = json!({ "otp_id": e.otp_id, "attempts": e.attempts });
+            Entry::of(e.user_id, details).from(&e.origin).refused()
+        }
     }
 }
 

@@ -161,6 +161,8 @@ impl Factors {
                 | Event::Accounts(_)
                 | Event::Audit(_)
                 | Event::Sessions(_)
+                | Event::Passwords(_)
+                | Event::Codes(_)
                 | Event::Users(_)
                 | Event::Messages(_)
                 | Event::System(_),

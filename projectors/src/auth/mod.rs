@@ -4,6 +4,7 @@
 //! several tables follow one order of events. An attempt to log in under a name that nobody has
 //! stands under an id of its own and writes nothing but `login_history`.
 
+mod codes;
 mod factors;
 mod history;
 mod security;
@@ -12,11 +13,12 @@ mod tokens;
 mod users;
 
 use echolog_events::{
-    AccountEvent, AccountStatus, AuthEvent, Body, CredentialEvent, Event, Recorded, RevokedReason,
-    SessionEvent,
+    AccountEvent, AccountStatus, AuthEvent, Body, CredentialEvent, Event, PasswordEvent, Recorded,
+    RevokedReason, SessionEvent,
 };
 use sqlx::PgConnection;
 
+use self::codes::Codes;
 use self::factors::Factors;
 use self::sessions::Sessions;
 use self::tokens::{Token, Tokens};
@@ -32,6 +34,7 @@ pub(crate) struct Auth {
     sessions: sessions::Statements,
     tokens: tokens::Statements,
     factors: factors::Statements,
+    codes: codes::Statements,
     history: Table,
     security: Table,
 }
@@ -42,6 +45,7 @@ struct Batch<'a> {
     sessions: Sessions<'a>,
     tokens: Tokens<'a>,
     factors: Factors,
+    codes: Codes<'a>,
     history: Rows,
     security: Rows,
 }
@@ -53,6 +57,7 @@ impl Auth {
             sessions: sessions::Statements::new(target),
             tokens: tokens::Statements::new(target),
             factors: factors::Statements::new(target),
+            codes: codes::Statements::new(target),
             history: Table::new(target, "login_history", history::COLUMNS),
             security: Table::new(target, "security_events", security::COLUMNS),
         }
@@ -68,6 +73,7 @@ impl Auth {
             sessions: Sessions::load(connection, &self.sessions, events).await?,
             tokens: Tokens::default(),
             factors: Factors::load(connection, &self.factors, events).await?,
+            codes: Codes::default(),
             history: Rows::new(),
             security: Rows::new(),
         };
@@ -78,6 +84,7 @@ impl Auth {
         batch.sessions.write(connection, &self.sessions).await?;
         batch.tokens.write(connection, &self.tokens).await?;
         batch.factors.write(connection, &self.factors).await?;
+        batch.codes.write(connection, &self.codes).await?;
         batch.history.send(connection, &self.history).await?;
         Ok(batch.security.send(connection, &self.security).await?)
     }
@@ -97,6 +104,17 @@ impl<'a> Batch<'a> {
             }
             Body::Known(Event::Sessions(known)) => self.session(event, known),
             Body::Known(Event::Credentials(known)) => self.credential(event, known),
+            Body::Known(Event::Codes(known)) => {
+                self.codes.see(&event.meta, known);
+                Ok(())
+            }
+            Body::Known(Event::Passwords(known)) => {
+                self.users.password(event, known);
+                if let PasswordEvent::PasswordChanged(e) = known {
+                    security::password_changed(&event.meta, e, &mut self.security);
+                }
+                Ok(())
+            }
             Body::Known(
                 Event::Auth(
                     AuthEvent::IdentifierClaimed(_)

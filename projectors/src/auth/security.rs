@@ -1,8 +1,8 @@
 //! Table `auth.security_events`: what the owner of an account ought to hear of.
 
 use echolog_events::{
-    AccountEvent, CredentialEvent, Meta, Origin, Recorded, RefreshTokenReused, UserLocked,
-    UserUnlocked, Uuid,
+    AccountEvent, CredentialEvent, Meta, Origin, PasswordChanged, Recorded, RefreshTokenReused,
+    UserLocked, UserUnlocked, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -115,6 +115,18 @@ pub(super) fn credential(event: &Recorded, known: &CredentialEvent, rows: &mut R
         metadata,
     };
     notice.put(&event.meta, rows);
+}
+
+pub(super) fn password_changed(meta: &Meta, event: &PasswordChanged, rows: &mut Rows) {
+    let notice = Notice {
+        user: event.user_id,
+        session: meta.session_id,
+        name: "password_changed",
+        severity: "warning",
+        origin: &event.origin,
+        metadata: json!({ "how": event.how.name() }),
+    };
+    notice.put(meta, rows);
 }
 
 impl Notice<'_> {

@@ -1,8 +1,8 @@
 //! Table `auth.users`.
 
 use echolog_events::{
-    AccountStatus, Meta, PasswordHash, Recorded, Time, TwoFactorMethod, UserRegistered, UserRole,
-    UserType, Uuid,
+    AccountStatus, Meta, PasswordEvent, PasswordHash, Recorded, Time, TwoFactorMethod,
+    UserRegistered, UserRole, UserType, Uuid,
 };
 use sqlx::PgConnection;
 
@@ -38,12 +38,16 @@ const UPDATE: &str = "UPDATE {schema}.users AS u SET
         two_factor_enabled = coalesce(d.two_factor, u.two_factor_enabled),
         two_factor_method =
             CASE WHEN d.two_factor IS NULL THEN u.two_factor_method ELSE d.two_factor_method END,
-        role = coalesce(d.role, u.role), updated_at = d.updated_at
+        role = coalesce(d.role, u.role),
+        password_hash = coalesce(d.password_hash, u.password_hash),
+        password_changed_at = coalesce(d.password_changed_at, u.password_changed_at),
+        updated_at = d.updated_at
     FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::boolean[], $5::timestamptz[],
         $6::timestamptz[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[],
-        $11::text[], $12::timestamptz[], $13::boolean[], $14::text[], $15::timestamptz[]) AS d (id, forgiven, failed, locked,
-        locked_until, last_login_at, account_status, suspension_reason, suspended_at,
-        suspended_until, role, deleted_at, two_factor, two_factor_method, updated_at)
+        $11::text[], $12::timestamptz[], $13::boolean[], $14::text[], $15::text[],
+        $16::timestamptz[], $17::timestamptz[]) AS d (id, forgiven, failed, locked, locked_until,
+        last_login_at, account_status, suspension_reason, suspended_at, suspended_until, role,
+        deleted_at, two_factor, two_factor_method, password_hash, password_changed_at, updated_at)
     WHERE u.id = d.id RETURNING u.id";
 
 #[derive(Debug)]
@@ -71,6 +75,8 @@ struct Change<'a> {
     role: Option<UserRole>,
     deleted_at: Option<Time>,
     second_factor: SecondFactor,
+    password_hash: Option<&'a PasswordHash>,
+    password_changed_at: Option<Time>,
     updated_at: Option<Time>,
 }
 
@@ -215,6 +221,18 @@ impl<'a> Users<'a> {
         self.change(event, user).role = Some(role);
     }
 
+    pub(super) fn password(&mut self, event: &'a Recorded, password: &'a PasswordEvent) {
+        let change = self.change(event, password.user_id());
+        change.password_hash = Some(password.password_hash());
+        match password {
+            PasswordEvent::PasswordChanged(_) => {
+                change.forgive();
+                change.password_changed_at = Some(event.meta.time);
+            }
+            PasswordEvent::PasswordRehashed(_) => {}
+        }
+    }
+
     fn change(&mut self, event: &'a Recorded, user: Uuid) -> &mut Change<'a> {
         let new = self.places.get(&user).and_then(|place| self.new.get_mut(*place));
         let change = match new {
@@ -265,6 +283,8 @@ async fn update(
         .bind(column(changed, |(_, (_, change))| change.deleted_at))
         .bind(column(changed, |(_, (_, change))| change.second_factor.in_use()))
         .bind(column(changed, |(_, (_, change))| change.second_factor.method()))
+        .bind(column(changed, |(_, (_, change))| change.password_hash.map(PasswordHash::expose)))
+        .bind(column(changed, |(_, (_, change))| change.password_changed_at))
         .bind(column(changed, |(_, (_, change))| change.updated_at))
         .fetch_all(connection)
         .await?;
@@ -282,13 +302,15 @@ fn put(event: &UserRegistered, at: Time, change: &Change<'_>, users: &mut Rows) 
         (None, None) => event.account_status,
     };
     let stopped = change.stopped();
-    let password_changed_at = event.password_hash.is_some().then_some(at);
+    let password_hash = change.password_hash.or(event.password_hash.as_ref());
+    let set_at = event.password_hash.is_some().then_some(at);
+    let password_changed_at = change.password_changed_at.or(set_at);
     users.row(&[
         &event.user_id,
         &event.email.as_deref(),
         &event.phone_number.as_deref(),
         &event.username.as_deref(),
-        &event.password_hash.as_ref().map(PasswordHash::expose),
+        &password_hash.map(PasswordHash::expose),
         &password_changed_at,
         &role(change.role.unwrap_or(event.role)),
         &user_type(event.user_type),

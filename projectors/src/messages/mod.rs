@@ -193,6 +193,8 @@ fn ours(event: &Recorded) -> Option<(&Recorded, &MessagesEvent)> {
             | Event::Accounts(_)
             | Event::Sessions(_)
             | Event::Credentials(_)
+            | Event::Passwords(_)
+            | Event::Codes(_)
             | Event::Users(_)
             | Event::Audit(_)
             | Event::System(_),

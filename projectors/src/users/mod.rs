@@ -97,6 +97,8 @@ impl<'a> Batch<'a> {
             | Event::Sessions(_)
             | Event::Audit(_)
             | Event::Credentials(_)
+            | Event::Passwords(_)
+            | Event::Codes(_)
             | Event::Messages(_)
             | Event::System(_) => {}
         }

@@ -7,6 +7,7 @@ use echolog_projectors::{Projection, rebuild::Rebuild};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::support::accounts::{deleted, suspended};
+use crate::support::codes::requested;
 use crate::support::sessions::{day, failed, locked};
 use crate::support::{Log, Source, Tables, id};
 
@@ -48,6 +49,11 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("auth.refresh_tokens", "id, user_id, session_id, revoked, replaced_by_id", OWN),
     ("auth.two_factor_factors", "*", OWN),
     ("auth.recovery_codes", "id, user_id, set_id, used_at, revoked_at", OWN),
+    (
+        "auth.otp_verifications",
+        "id, account_id, user_id, identifier, purpose, attempts, verified, expires_at",
+        OWN,
+    ),
     ("auth.login_history", "*", OWN),
     ("auth.security_events", "*", OWN),
     (
@@ -161,6 +167,9 @@ async fn town() -> (Log, Tables) {
     }
     log.account(vec![failed(id(EVE), Some(id(EVE)), true)]);
     log.account(vec![failed(id(0xd1ce), None, true)]);
+    for (account, user) in [(ADA, Some(id(ADA))), (EVE, Some(id(EVE))), (0xd1ce, None)] {
+        log.codes(vec![requested(id(account), user, id(0xc0de), None)]);
+    }
     log.account(vec![locked(id(BOB), Some(id(BOB)), day(9))]);
     log.two_factor(id(BOB));
     log.two_factor(id(EVE));
@@ -323,6 +332,8 @@ async fn what_is_kept_back_is_refused() {
         "SELECT * FROM auth.users",
         "SELECT code_hash FROM auth.recovery_codes",
         "SELECT session_token FROM auth.sessions",
+        "SELECT otp_hash FROM auth.otp_verifications",
+        "SELECT otp_code FROM auth.otp_verifications",
         "SELECT refresh_token FROM auth.sessions",
         "SELECT * FROM auth.sessions",
         "SELECT token FROM auth.refresh_tokens",

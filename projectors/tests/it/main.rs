@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod audit;
 mod batches;
+mod codes;
 mod database;
 mod deciders;
 mod functions;

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::Context as _;
 use echolog::client::Client;
 use echolog::config::{Config, Durability};
+use echolog::outbox;
 use echolog::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
 };
@@ -127,6 +128,7 @@ impl Cluster {
             metrics_addr: "127.0.0.1:0".parse()?,
             log: None,
             master_key: Some("a master key for tests, long enough".to_owned()),
+            outbox: outbox::Options::default(),
             // A disk in memory has nothing to sync to.
             durability: match small {
                 Some(Small::Nats(_)) => Durability::Relaxed,

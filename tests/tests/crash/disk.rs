@@ -255,6 +255,7 @@ fn nowhere() -> anyhow::Result<Config> {
         metrics_addr: "127.0.0.1:0".parse()?,
         log: None,
         master_key: None,
+        outbox: echolog::outbox::Options::default(),
         durability: Durability::Relaxed,
     })
 }

@@ -28,10 +28,10 @@ impl Front {
         let claims = claims.collect();
         let password = command.password.take();
         let own = Actor::parse(&subject.actor) == Some(Actor::User(account));
-        let password = self.check(account, password.filter(|_| own)).await?;
+        let checked = self.check(account, password.filter(|_| own)).await?;
         let holdings = Some(Holdings { claims, version });
-        let findings = Findings { holdings, password, ..Findings::default() };
-        Ok(Found { findings, told: Vec::new(), home: None })
+        let findings = Findings { holdings, ..checked };
+        Ok(Found { findings, ..Found::default() })
     }
 }
 
@@ -58,6 +58,8 @@ async fn names(
                 | Event::Accounts(_)
                 | Event::Sessions(_)
                 | Event::Credentials(_)
+                | Event::Passwords(_)
+                | Event::Codes(_)
                 | Event::Users(_)
                 | Event::Audit(_)
                 | Event::Messages(_)

@@ -4,7 +4,7 @@ use argon2::password_hash::rand_core::{OsRng, RngCore as _};
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use echolog_commands::auth::factors::{code_hash, secret};
 use echolog_commands::auth::{
-    BeginTwoFactor, Check, DisableTwoFactor, EnableTwoFactor, Findings, GenerateRecoveryCodes,
+    BeginTwoFactor, DisableTwoFactor, EnableTwoFactor, Findings, GenerateRecoveryCodes,
     NewAuthenticator, NewRecoveryCodes, SecondFactor,
 };
 use echolog_commands::fields::{OneTimeCode, Password, Token};
@@ -13,7 +13,7 @@ use echolog_events::{RecoveryCode, Uuid};
 use echolog_nats::CommandSubject;
 
 use super::Front;
-use super::login::Found;
+use super::login::{Checked, Found};
 use crate::clock;
 
 /// How many recovery codes there are at a time.
@@ -31,13 +31,10 @@ impl Front {
         let secret = secret(&self.handler.settings.factor_key, user, made.factor_id, &made.salt);
         let secret = BASE32_NOPAD.encode(&secret);
         let uri = format!("otpauth://totp/Echolog:{user}?secret={secret}&issuer=Echolog");
-        let findings = Findings {
-            password: self.check(user, command.password.take()).await?,
-            authenticator: Some(made),
-            ..Findings::default()
-        };
+        let checked = self.check(user, command.password.take()).await?;
+        let findings = Findings { authenticator: Some(made), ..checked };
         let told = vec![("secret", secret.into()), ("otpauth_uri", uri.into())];
-        Ok(Found { findings, told, home: None })
+        Ok(Found { findings, told, ..Found::default() })
     }
 
     pub(super) fn enable_two_factor(
@@ -58,12 +55,10 @@ impl Front {
     ) -> Result<Found, Rejection> {
         let user = user(subject)?;
         let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
-        let findings = Findings {
-            second_factor: self.second_factor(user, totp, recovery_code)?,
-            password: self.check(user, command.password.take()).await?,
-            ..Findings::default()
-        };
-        Ok(Found { findings, told: Vec::new(), home: None })
+        let second_factor = self.second_factor(user, totp, recovery_code)?;
+        let checked = self.check(user, command.password.take()).await?;
+        let findings = Findings { second_factor, ..checked };
+        Ok(Found { findings, ..Found::default() })
     }
 
     pub(super) async fn generate_recovery_codes(
@@ -73,9 +68,11 @@ impl Front {
     ) -> Result<Found, Rejection> {
         let user = user(subject)?;
         let second_factor = self.second_factor(user, command.totp.take(), None)?;
-        let password = self.check(user, command.password.take()).await?;
+        let checked = self.check(user, command.password.take()).await?;
         let found = self.with_recovery_codes(user);
-        Ok(Found { findings: Findings { second_factor, password, ..found.findings }, ..found })
+        let recovery_codes = found.findings.recovery_codes;
+        let findings = Findings { second_factor, recovery_codes, ..checked };
+        Ok(Found { findings, told: found.told, ..Found::default() })
     }
 
     /// Whether it is the account's password, if one is shown.
@@ -83,11 +80,10 @@ impl Front {
         &self,
         user: Uuid,
         password: Option<Password>,
-    ) -> Result<Option<Check>, Rejection> {
-        match password {
-            Some(password) => Ok(Some(self.check_password(user, &password).await?)),
-            None => Ok(None),
-        }
+    ) -> Result<Findings, Rejection> {
+        let Some(password) = password else { return Ok(Findings::default()) };
+        let Checked { check, number, .. } = self.check_password(user, &password).await?;
+        Ok(Findings { password: Some(check), password_number: number, ..Findings::default() })
     }
 
     /// The second factor that is shown, as the owner compares it.
@@ -120,7 +116,7 @@ impl Front {
         let made =
             NewRecoveryCodes { set_id: clock::new_id(), codes: codes.iter().map(kept).collect() };
         let findings = Findings { recovery_codes: Some(made), ..Findings::default() };
-        Found { findings, told: vec![("recovery_codes", codes.into())], home: None }
+        Found { findings, told: vec![("recovery_codes", codes.into())], ..Found::default() }
     }
 }
 

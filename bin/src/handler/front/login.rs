@@ -4,25 +4,36 @@ use echolog_commands::auth::{Check, Findings, LogIn, Login, NameType, Refresh, R
 use echolog_commands::fields::Password;
 use echolog_commands::state::Claim;
 use echolog_commands::{ClaimId, Rejection, State, fields};
-use echolog_events::{
-    AuthEvent, Body, ClaimKind, Event, PasswordHash, Recorded, Stream, StreamKey, Uuid,
-    partition_of,
-};
+use echolog_events::{Body, ClaimKind, PasswordHash, Recorded, Uuid, partition_of};
 use echolog_nats::{BusError, CommandSubject, EventLog};
 use serde_json::Value;
 use uuid::Builder;
 
 use super::Front;
+use super::password::{Stored, password_of};
 use crate::clock;
+use crate::outbox::{Channel, Letter};
 use crate::tokens::{self, Tokens};
 
 /// What was found out.
+#[derive(Default)]
 pub(super) struct Found {
     pub(super) findings: Findings,
     /// What the client is told besides if the owner says yes.
     pub(super) told: Vec<(&'static str, Value)>,
+    /// What is sent to somebody then.
+    pub(super) letter: Option<(Channel, Letter)>,
     /// The account that decides, where that is not the target that the client named.
     pub(super) home: Option<Uuid>,
+}
+
+/// What became of a password, and of which one.
+pub(super) struct Checked {
+    pub(super) check: Check,
+    /// The number of the hash that it was checked against.
+    pub(super) number: u32,
+    /// Whether that takes less to guess than those that are made now.
+    pub(super) weak: bool,
 }
 
 impl Front {
@@ -49,8 +60,13 @@ impl Front {
         let log = self.handler.log();
         let user = owner(&log, &claim).await.map_err(unreadable)?;
         let account = user.unwrap_or_else(|| stand_in(&claim));
-        let check = self.check_password(account, &password).await?;
-        let check = if user.is_some() { check } else { Check::Unknown };
+        let checked = self.check_password(account, &password).await?;
+        let check = if user.is_some() { checked.check } else { Check::Unknown };
+        let rehashed = if checked.weak && check == Check::Right {
+            Some(PasswordHash::new(self.passwords.hash(password.expose().to_owned()).await?))
+        } else {
+            None
+        };
         let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
         let second_factor = self.second_factor(account, totp, recovery_code)?;
         let tokens = Tokens::new(&self.handler.keys.tokens, account, session_id, 0);
@@ -64,10 +80,13 @@ impl Front {
             check,
             tokens: tokens.hashes.clone(),
             device_id: clock::new_id().to_string(),
+            password: checked.number,
+            rehashed,
         };
         Ok(Found {
             findings: Findings { login: Some(login), second_factor, ..Findings::default() },
             told: tokens.told(),
+            letter: None,
             home: Some(account),
         })
     }
@@ -95,7 +114,8 @@ impl Front {
             tokens: tokens.hashes.clone(),
         });
         let findings = Findings { refresh, ..Findings::default() };
-        Ok(Found { findings, told: tokens.map(Tokens::told).unwrap_or_default(), home: None })
+        let told = tokens.map(Tokens::told).unwrap_or_default();
+        Ok(Found { findings, told, ..Found::default() })
     }
 
     /// Whether it is the password of an account. It takes as long where there is no account, or one
@@ -104,21 +124,23 @@ impl Front {
         &self,
         account: Uuid,
         password: &Password,
-    ) -> Result<Check, Rejection> {
-        let stored = password_of(&self.handler.log(), account).await?;
-        let has_password = stored.is_some();
-        let stored = stored.map(|hash| hash.expose().to_owned());
-        let right = self.passwords.check(password.expose().to_owned(), stored).await?;
-        Ok(match (has_password, right) {
+    ) -> Result<Checked, Rejection> {
+        let Stored { hash, number } = password_of(&self.handler.log(), account).await?;
+        let hash = hash.map(|hash| hash.expose().to_owned());
+        let has_password = hash.is_some();
+        let weak = hash.as_ref().is_some_and(|hash| self.passwords.is_weak(hash));
+        let right = self.passwords.check(password.expose().to_owned(), hash).await?;
+        let check = match (has_password, right) {
             (false, _) => Check::NoPassword,
             (true, false) => Check::Wrong,
             (true, true) => Check::Right,
-        })
+        };
+        Ok(Checked { check, number, weak })
     }
 }
 
 /// Whose name it is, by the log itself.
-async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError> {
+pub(super) async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError> {
     let last = log.last(partition_of(&claim.0), &claim.stream_key()).await?;
     let mut state = State::Claim(Claim::default());
     if let Some(Recorded { body: Body::Known(event), seq, .. }) = &last {
@@ -127,32 +149,6 @@ async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError
     let torn = is_torn(log, last.as_ref()).await?;
     let State::Claim(Claim { owner, .. }) = state else { return Ok(None) };
     Ok(owner.filter(|_| !torn))
-}
-
-/// The hash of an account's password, by the log itself. What this build cannot read may say that it
-/// is another by now.
-pub(super) async fn password_of(
-    log: &EventLog,
-    account: Uuid,
-) -> Result<Option<PasswordHash>, Rejection> {
-    let key = StreamKey::of(Stream::User, account);
-    let partition = partition_of(&key.id);
-    let mut from = 1;
-    let first = loop {
-        let first = log.first(partition, &key, from).await.map_err(unreadable)?;
-        let torn = is_torn(log, first.as_ref()).await.map_err(unreadable)?;
-        match first {
-            Some(first) if torn => from = first.seq + 1,
-            first => break first,
-        }
-    };
-    let changed = log.last(partition, &StreamKey::of(Stream::Password, account)).await;
-    let newer = Rejection::unavailable("A newer build has to tell whether this is right.");
-    match (first.map(|first| first.body), changed.map_err(unreadable)?) {
-        (Some(Body::Unreadable(_)), _) | (_, Some(_)) => Err(newer),
-        (Some(Body::Known(Event::Auth(AuthEvent::UserRegistered(e)))), None) => Ok(e.password_hash),
-        (Some(Body::Known(_)) | None, None) => Ok(None),
-    }
 }
 
 /// Whether an event is of a group of which the log has only the beginning. Without an event, another
@@ -167,7 +163,7 @@ pub(super) async fn is_torn(log: &EventLog, event: Option<&Recorded>) -> Result<
 const STAND_INS: u16 = 4096;
 
 /// The account that counts attempts under a name that nobody has.
-fn stand_in(claim: &ClaimId) -> Uuid {
+pub(super) fn stand_in(claim: &ClaimId) -> Uuid {
     let number = u16::from_str_radix(&claim.0[..4], 16).unwrap_or_default() % STAND_INS;
     let mut bytes = [0; 16];
     bytes[14..].copy_from_slice(&number.to_be_bytes());

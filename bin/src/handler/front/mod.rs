@@ -3,9 +3,11 @@
 //! Any handler takes such a request, turns the secret into what may rest, and hands the command to
 //! the owner of its partition, who alone decides.
 
+mod codes;
 mod deletion;
 mod factors;
 mod login;
+mod password;
 mod passwords;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +26,7 @@ use self::login::Found;
 use self::passwords::Passwords;
 use super::limits::Limiter;
 use super::{Handler, HandlerError};
+use crate::outbox::{Channel, Letter};
 use crate::owners::{self, Patience, Question};
 use crate::requests;
 
@@ -116,14 +119,21 @@ impl Front {
             self.disable_two_factor(&subject, disable).await?
         } else if let Command::GenerateRecoveryCodes(generate) = &mut command {
             self.generate_recovery_codes(&subject, generate).await?
+        } else if let Command::RequestOtp(request) = &mut command {
+            self.request_otp(&subject, request).await?
+        } else if let Command::VerifyOtp(verify) = &mut command {
+            self.verify_otp(&subject, verify).await?
+        } else if let Command::ChangePassword(change) = &mut command {
+            self.change_password(&subject, change).await?
         } else {
-            if let Some(password) = command.take_password() {
-                let hash = self.passwords.hash(password.expose().to_owned()).await?;
+            if let Command::RegisterUser(register) = &mut command
+                && let Some(hash) = self.first_password(&subject, register).await?
+            {
                 headers.insert(header::PASSWORD_HASH, hash);
             }
             return self.ask_owner(&subject, headers, command.encode().into()).await;
         };
-        let Found { mut findings, told, home } = found;
+        let Found { mut findings, told, letter, home } = found;
         findings.origin = origin(&incoming.headers);
         let home = CommandSubject {
             target: home.map_or_else(|| subject.target.clone(), |home| home.to_string()),
@@ -134,7 +144,7 @@ impl Front {
             .map_err(|_| Rejection::internal("What was found out cannot be passed on."))?;
         headers.insert(header::FINDINGS, findings);
         let answer = self.ask_owner(&home, headers, command.encode().into()).await?;
-        if told.is_empty() { Ok(answer) } else { hand_out(content_type, &answer, told) }
+        self.hand_out(content_type, answer, told, letter)
     }
 
     /// Before anything is done that costs more than a decision.
@@ -165,6 +175,30 @@ impl Front {
             Rejection::unavailable("Nobody decides about this now; retry with the same id.")
         })
     }
+
+    /// Tells what only this process knows. The owner says what it is for if it said yes to this very
+    /// thing; to a command that it knows already it said yes to another.
+    fn hand_out(
+        &self,
+        content_type: ContentType,
+        answer: Bytes,
+        told: Vec<(&'static str, Value)>,
+        letter: Option<(Channel, Letter)>,
+    ) -> Result<Bytes, Rejection> {
+        if told.is_empty() && letter.is_none() {
+            return Ok(answer);
+        }
+        let mut outcome = content_type.decode_outcome(&answer)?;
+        let Some(Value::Object(data)) = &mut outcome.data else { return Ok(answer) };
+        if outcome.status != Status::Accepted {
+            return Ok(answer);
+        }
+        if let Some((channel, letter)) = letter {
+            self.handler.outbox.send(channel, letter);
+        }
+        data.extend(told.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        Ok(content_type.encode(&outcome).into())
+    }
 }
 
 /// Where a request of an end user comes from, as the broker says. Of whom a backend speaks for, it says
@@ -173,19 +207,4 @@ fn origin(headers: &IncomingHeaders) -> Origin {
     let requester = Requester::of(headers).filter(|requester| requester.account == USERS);
     let ip_address = requester.and_then(|requester| requester.host.parse().ok());
     Origin { ip_address, user_agent: None }
-}
-
-/// Puts secrets into an outcome. The owner says what they are for if it said yes to these very ones;
-/// to a command that it knows already it said yes to others.
-fn hand_out(
-    content_type: ContentType,
-    answer: &Bytes,
-    told: Vec<(&'static str, Value)>,
-) -> Result<Bytes, Rejection> {
-    let mut outcome = content_type.decode_outcome(answer)?;
-    let Some(Value::Object(data)) = &mut outcome.data else { return Ok(answer.clone()) };
-    if outcome.status == Status::Accepted {
-        data.extend(told.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    }
-    Ok(content_type.encode(&outcome).into())
 }

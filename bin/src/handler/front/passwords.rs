@@ -11,6 +11,10 @@ use tokio::sync::{OnceCell, Semaphore};
 /// waits as long as for one that does.
 const NOBODYS: &str = "nobody's password";
 
+/// How hashes of bcrypt begin, whichever of its versions made them. It looks at the first 72 bytes of a
+/// password.
+const BCRYPT: &str = "$2";
+
 /// How passwords are hashed, and how many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashingLimits {
@@ -71,10 +75,24 @@ impl Passwords {
         let known = stored.is_some();
         let right = self.work(move || {
             let text = stored.unwrap_or(nobodys);
+            if text.starts_with(BCRYPT) {
+                return bcrypt::verify(password, &text).ok();
+            }
             let hash = PasswordHash::new(&text).ok()?;
             Some(argon2.verify_password(password.as_bytes(), &hash).is_ok())
         });
         Ok(right.await?.ok_or_else(failed)? && known)
+    }
+
+    /// Whether a hash takes less to guess than those that are made now.
+    pub(super) fn is_weak(&self, stored: &str) -> bool {
+        if stored.starts_with(BCRYPT) {
+            return true;
+        }
+        let params = PasswordHash::new(stored).ok().and_then(|hash| Params::try_from(&hash).ok());
+        params.is_some_and(|params| {
+            params.m_cost() < self.params.m_cost() || params.t_cost() < self.params.t_cost()
+        })
     }
 
     fn argon2(&self) -> Argon2<'static> {
@@ -126,6 +144,46 @@ mod tests {
         ] {
             assert_eq!(passwords.check(password.to_owned(), stored).await.ok(), Some(right));
         }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_bcrypt_is_checked_and_weak() {
+        // Of the bcrypt library of OpenBSD and of others, for what `$2y$` is the same as `$2b$`.
+        let long = "a".repeat(72);
+        let hashes = [
+            ("open sesame", bcrypt::hash("open sesame", 4).expect("a hash")),
+            ("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW".to_owned()),
+            (&long, bcrypt::hash(&long, 4).expect("a hash")),
+        ];
+        let passwords = passwords(1);
+        for (password, hash) in hashes {
+            for version in ["$2a$", "$2b$", "$2y$"] {
+                let hash = format!("{version}{}", &hash[4..]);
+                let check =
+                    |password: &str| passwords.check(password.to_owned(), Some(hash.clone()));
+                assert_eq!(check(password).await.ok(), Some(true), "{hash}");
+                assert_eq!(check("open barley").await.ok(), Some(false), "{hash}");
+                assert!(passwords.is_weak(&hash));
+            }
+            if password.len() == 72 {
+                let longer = format!("{password} and what bcrypt does not look at");
+                assert_eq!(passwords.check(longer, Some(hash)).await.ok(), Some(true));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_weak_that_takes_less_than_new_ones() {
+        let of = |memory_kib, iterations| {
+            let limits = HashingLimits { memory_kib, iterations, threads: 1, queue: 1 };
+            Passwords::new(limits).expect("good limits")
+        };
+        let now = of(128, 2);
+        for (made_by, weak) in [(of(64, 2), true), (of(128, 1), true), (of(256, 3), false)] {
+            let hash = made_by.hash("open sesame".to_owned()).await.expect("a hash");
+            assert_eq!(now.is_weak(&hash), weak, "{hash}");
+        }
+        assert!(!now.is_weak(&now.hash("open sesame".to_owned()).await.expect("a hash")));
     }
 
     #[tokio::test]

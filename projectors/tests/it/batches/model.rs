@@ -53,6 +53,14 @@ impl Model {
                 self.people.see_credential(event, known);
                 self.people.facts()
             }
+            Event::Codes(known) => {
+                self.people.see_code(event, known);
+                self.people.facts()
+            }
+            Event::Passwords(known) => {
+                self.people.see_password(event, known);
+                self.people.facts()
+            }
             Event::Users(known) => {
                 self.people.see(event, known);
                 self.people.facts()
@@ -97,6 +105,11 @@ impl Model {
 /// A time as PostgreSQL writes it into JSON.
 fn at(time: Time) -> Value {
     json!(time.to_rfc3339())
+}
+
+/// A time as it is written into JSON by hand.
+fn micros(time: &Value) -> Value {
+    json!(time.as_str().expect("a time").replace("+00:00", ".000000Z"))
 }
 
 /// The id of a row that an event adds to a table that only grows.

@@ -1,6 +1,7 @@
 //! What the tests have in common.
 
 pub(crate) mod accounts;
+pub(crate) mod codes;
 mod log;
 mod server;
 pub(crate) mod sessions;

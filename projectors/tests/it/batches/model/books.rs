@@ -42,14 +42,17 @@ pub(super) fn deciders(history: &History) -> Vec<Value> {
         let key = match (event.key.stream, id) {
             (Stream::User, Some(id)) => Some(Key::User(id)),
             (Stream::Block, Some(id)) => Some(Key::Block(id)),
-            (Stream::Session, Some(id)) => Some(Key::Sessions(id)),
+            (Stream::Session | Stream::Password, Some(id)) => Some(Key::Sessions(id)),
             (Stream::Credential, Some(id)) => Some(Key::Credentials(id)),
+            (Stream::Code, Some(id)) => Some(Key::Codes(id)),
             (Stream::Conversation, Some(id)) => Some(Key::Conversation(id)),
             _ => None,
         };
         if let Some(key) = key {
             let state = history.story.state(&key).to_bytes().expect("a state that is kept");
-            rows.insert((event.key.stream.name(), event.key.id.clone()), (event.seq, state));
+            let password = event.key.stream == Stream::Password;
+            let kept_as = if password { "session" } else { event.key.stream.name() };
+            rows.insert((kept_as, event.key.id.clone()), (event.seq, state));
         }
         let owner = owners.entry(event.partition).or_default();
         if owner.evolve(event) {

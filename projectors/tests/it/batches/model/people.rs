@@ -1,6 +1,7 @@
 //! Accounts, profiles and blocks.
 
 mod accounts;
+mod codes;
 mod factors;
 mod sessions;
 
@@ -32,6 +33,9 @@ const FIELDS: [&str; 7] = [
 struct Person {
     account: UserRegistered,
     registered_at: Time,
+    had_password: bool,
+    /// When it was changed, if it was.
+    password_changed_at: Option<Time>,
     /// Attempts to log in that failed since the last that did not.
     failed: u32,
     locked_until: Option<Time>,
@@ -60,6 +64,8 @@ pub(super) struct People {
     looks: Vec<Value>,
     sessions: Sessions,
     factors: Factors,
+    /// By account and id.
+    codes: BTreeMap<(Uuid, Uuid), Value>,
 }
 
 impl People {
@@ -75,6 +81,8 @@ impl People {
         let person = Person {
             account: e.clone(),
             registered_at: time,
+            had_password: e.password_hash.is_some(),
+            password_changed_at: None,
             failed: 0,
             locked_until: None,
             was_locked: false,
@@ -161,6 +169,7 @@ impl People {
             "refresh_tokens" => self.sessions.tokens.clone(),
             "two_factor_factors" => self.factors.factors.clone(),
             "recovery_codes" => self.factors.codes.clone(),
+            "otp_verifications" => self.codes.values().cloned().collect(),
             "login_history" => self.sessions.history.clone(),
             "security_events" => self.sessions.security.clone(),
             _ => panic!("the model does not know table {table}"),
@@ -188,7 +197,10 @@ impl Person {
             "id": e.user_id, "email": e.email, "phone_number": e.phone_number,
             "username": e.username,
             "password_hash": e.password_hash.as_ref().map(PasswordHash::expose),
-            "password_changed_at": e.password_hash.as_ref().map(|_| &time),
+            "password_changed_at": match self.password_changed_at {
+                Some(time) => Some(at(time)),
+                None => self.had_password.then(|| time.clone()),
+            },
             "role": e.role, "user_type": e.user_type, "account_status": e.account_status,
             "email_verified": false, "email_verified_at": null, "phone_verified": false,
             "phone_verified_at": null, "two_factor_enabled": self.second_factor.is_some(),
@@ -199,20 +211,22 @@ impl Person {
         })
     }
 
-    /// The account for the audit, which says nothing of locks, suspensions and second factors until there is one.
+    /// The account for the audit, which says nothing of locks, suspensions, second factors and new
+    /// passwords until there is one.
     fn audited(&self) -> Value {
         let mut row = self.account();
+        let columns = row.as_object_mut().expect("a row");
         if !self.was_stopped {
-            let columns = row.as_object_mut().expect("a row");
             columns.retain(|name, _| !name.starts_with("suspen"));
         }
         if !self.had_second_factor {
-            let columns = row.as_object_mut().expect("a row");
             columns.retain(|name, _| !name.starts_with("two_factor"));
         }
         if !self.was_locked {
-            let columns = row.as_object_mut().expect("a row");
             columns.retain(|name, _| !name.starts_with("locked"));
+        }
+        if self.password_changed_at.is_none() {
+            columns.remove("password_changed_at");
         }
         self.without_end(row)
     }

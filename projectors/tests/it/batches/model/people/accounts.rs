@@ -3,9 +3,8 @@
 use echolog_events::{AccountEvent, AccountStatus, AuditEvent, Origin, Recorded, Time};
 use serde_json::{Value, json};
 
-use super::super::{at, id_of_event};
+use super::super::{at, id_of_event, micros};
 use super::People;
-use super::sessions::micros;
 
 /// Why an account may not act, since when, and until when.
 pub(super) type Stopped = (String, Time, Option<Time>);
@@ -39,7 +38,7 @@ impl People {
                 Some((e.reason.clone(), time, e.until)),
                 "critical",
                 json!({
-                    "reason": e.reason, "until": e.until.map(|until| micros(at(until))),
+                    "reason": e.reason, "until": e.until.map(|until| micros(&at(until))),
                     "by_user_id": e.by_user_id,
                 }),
             ),

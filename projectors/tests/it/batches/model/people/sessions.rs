@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use echolog_events::{
-    LoginFailed, LoginSucceeded, Origin, Recorded, SessionEvent, SessionRefreshed, SessionStarted,
-    UserLocked, Uuid,
+    LoginFailed, LoginSucceeded, Origin, PasswordEvent, Recorded, SessionEvent, SessionRefreshed,
+    SessionStarted, UserLocked, Uuid,
 };
 use serde_json::{Value, json};
 
-use super::super::{at, id_of_event};
+use super::super::{at, id_of_event, micros};
 use super::People;
 
 /// The rows, as they are.
@@ -23,12 +23,12 @@ pub(super) struct Sessions {
 
 /// What the trail says of an event.
 pub(super) struct Entry {
-    user: Option<Uuid>,
-    success: bool,
-    identifier: Value,
-    session: Option<Uuid>,
-    origin: Origin,
-    details: Value,
+    pub(super) user: Option<Uuid>,
+    pub(super) success: bool,
+    pub(super) identifier: Value,
+    pub(super) session: Option<Uuid>,
+    pub(super) origin: Origin,
+    pub(super) details: Value,
 }
 
 impl People {
@@ -103,6 +103,20 @@ impl People {
         }
     }
 
+    pub(in super::super) fn see_password(&mut self, event: &Recorded, known: &PasswordEvent) {
+        let user = known.user_id();
+        let person = self.person(user);
+        person.account.password_hash = Some(known.password_hash().clone());
+        person.changed_at = event.meta.time;
+        let PasswordEvent::PasswordChanged(e) = known else { return };
+        person.password_changed_at = Some(event.meta.time);
+        person.failed = 0;
+        let details = json!({ "how": e.how });
+        self.security(event, user, None, "warning", &e.origin, &details);
+        let entry = Entry { origin: e.origin.clone(), ..Entry::of(Some(user), details) };
+        self.enter(event, "password_changed", entry);
+    }
+
     fn succeeded(&mut self, event: &Recorded, e: &LoginSucceeded) {
         let time = at(event.meta.time);
         self.sessions.history.push(json!({
@@ -146,7 +160,7 @@ impl People {
 
     fn locked(&mut self, event: &Recorded, e: &UserLocked) {
         let details = json!({
-            "locked_until": micros(at(e.locked_until)), "failed_attempts": e.failed_attempts,
+            "locked_until": micros(&at(e.locked_until)), "failed_attempts": e.failed_attempts,
         });
         if let Some(user) = e.user_id {
             self.security(event, user, None, "warning", &e.origin, &details);
@@ -176,7 +190,7 @@ impl People {
         }));
         let details = json!({
             "device_id": e.device_id, "device_name": e.device_name, "device_type": e.device_type,
-            "platform": e.platform, "expires_at": micros(expires_at),
+            "platform": e.platform, "expires_at": micros(&expires_at),
         });
         let entry = Entry {
             session: Some(e.session_id),
@@ -278,9 +292,4 @@ impl Entry {
 
 fn is_of(token: &Value, user: Uuid, session: Uuid) -> bool {
     token["user_id"] == json!(user) && token["session_id"] == json!(session)
-}
-
-/// A time as it is written into JSON by hand.
-pub(super) fn micros(time: Value) -> Value {
-    json!(time.as_str().expect("a time").replace("+00:00", ".000000Z"))
 }

@@ -1,0 +1,215 @@
+//! One-time codes: made, sent and checked.
+
+use argon2::password_hash::rand_core::{OsRng, RngCore as _};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use echolog_commands::auth::{
+    Findings, NameType, NewCode, RequestOtp, ShownCode, VerifyOtp, is_for_users,
+};
+use echolog_commands::{Actor, ClaimId, Rejection, fields};
+use echolog_events::{ClaimKind, CodeHash, OtpPurpose, Uuid};
+use echolog_nats::CommandSubject;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+use super::Front;
+use super::login::{Found, owner, stand_in, unreadable};
+use crate::outbox::{Channel, Letter};
+use crate::tokens::{self, RANDOM};
+
+/// What proves that a code was right.
+const PROOF: &str = "eo_";
+
+/// The account that a name leads to.
+struct Named {
+    account: Uuid,
+    /// The user who has the name.
+    user: Option<Uuid>,
+    claim: ClaimId,
+}
+
+impl Front {
+    /// Makes a code. All walk the same way, whether anybody has the name or not; what is sent differs.
+    pub(super) async fn request_otp(
+        &self,
+        subject: &CommandSubject,
+        command: &RequestOtp,
+    ) -> Result<Found, Rejection> {
+        let otp_id = target(subject)?;
+        let to = command.canonical()?;
+        let kind = command.name_type();
+        let channel = Channel::to(kind).filter(|channel| self.handler.outbox.carries(*channel));
+        let channel = channel.ok_or_else(|| {
+            Rejection::unavailable("The operator has no way to send codes there.")
+        })?;
+        let mut named = self.named(kind, &to).await?;
+        let taken = named.user;
+        if is_for_users(command.purpose) {
+            let user = user(subject)?;
+            (named.account, named.user) = (user, Some(user));
+        }
+        let code = six_digits();
+        let identifier = match named.user {
+            Some(_) => to.clone(),
+            None => format!("unknown:{}", &named.claim.0[..16]),
+        };
+        let letter = self.letter(command.purpose, taken, named.user, &code);
+        let letter = letter.map(|(about, text)| {
+            let (subject, to) = (about, to);
+            (channel, Letter { id: otp_id, to, subject, text, expires_at: expires_at() })
+        });
+        let new_code = NewCode {
+            otp_id,
+            user_id: named.user,
+            identifier,
+            hash: self.hash(named.account, otp_id, &code),
+            identifier_hash: named.claim.0,
+        };
+        Ok(Found {
+            findings: Findings { new_code: Some(new_code), ..Findings::default() },
+            letter,
+            home: Some(named.account),
+            ..Found::default()
+        })
+    }
+
+    /// What is said to whom; nothing to somebody who has nothing to do with it.
+    fn letter(
+        &self,
+        purpose: OtpPurpose,
+        taken: Option<Uuid>,
+        user: Option<Uuid>,
+        code: &str,
+    ) -> Option<(&'static str, String)> {
+        let send = match purpose {
+            OtpPurpose::Registration => {
+                if taken.is_some() {
+                    let text = "Somebody wanted to register with this address or number, which is \
+                                that of your account: log in instead. If it was not you, there is \
+                                nothing that you have to do.";
+                    return Some(("You have an account already", text.to_owned()));
+                }
+                true
+            }
+            OtpPurpose::Login | OtpPurpose::PasswordReset => taken.is_some(),
+            OtpPurpose::TwoFactor => taken.is_some() && taken == user,
+            // Whoever has the address or number already is not told to give a code to somebody else.
+            OtpPurpose::PhoneChange | OtpPurpose::EmailVerification => {
+                taken.is_none() || taken == user
+            }
+        };
+        let text = format!(
+            "{code} is your code. It is good for ten minutes. Tell it to nobody; if you have not \
+             asked for it, there is nothing that you have to do."
+        );
+        send.then_some(("Your code", text))
+    }
+
+    /// Finds out what would have been kept of the code that is shown.
+    pub(super) async fn verify_otp(
+        &self,
+        subject: &CommandSubject,
+        command: &mut VerifyOtp,
+    ) -> Result<Found, Rejection> {
+        let otp_id = target(subject)?;
+        let Some(code) = command.code.take() else {
+            return Err(Rejection::invalid("code", "A code is needed."));
+        };
+        let (account, user_id) = match (&command.identifier, command.canonical()) {
+            (None, _) => {
+                let user = user(subject)?;
+                (user, Some(user))
+            }
+            (Some(_), Some((kind, name))) => {
+                let named = self.named(kind, &name).await?;
+                (named.account, named.user)
+            }
+            (Some(_), None) => {
+                let message = "This is neither an e-mail address nor a phone number.";
+                return Err(Rejection::invalid("identifier", message));
+            }
+        };
+        let mut bytes = [account.as_bytes().as_slice(), otp_id.as_bytes()].concat();
+        let mut random = [0; RANDOM];
+        OsRng.fill_bytes(&mut random);
+        bytes.extend(random);
+        let proof = format!("{PROOF}{}", BASE64URL_NOPAD.encode(&bytes));
+        let shown_code = ShownCode {
+            otp_id,
+            user_id,
+            hash: self.hash(account, otp_id, code.expose()),
+            proof_hash: tokens::hash(&proof),
+        };
+        Ok(Found {
+            findings: Findings { shown_code: Some(shown_code), ..Findings::default() },
+            told: vec![("proof", proof.into())],
+            home: Some(account),
+            ..Found::default()
+        })
+    }
+
+    /// Whom a name leads to: the user who has it, or the account that is nobody's.
+    async fn named(&self, kind: NameType, name: &str) -> Result<Named, Rejection> {
+        let kind = match kind {
+            NameType::Email => ClaimKind::Email,
+            NameType::Phone => ClaimKind::PhoneNumber,
+            NameType::Username => ClaimKind::Username,
+        };
+        let claim = ClaimId::new(&self.handler.settings.claim_key, kind, name);
+        let user = owner(&self.handler.log(), &claim).await.map_err(unreadable)?;
+        let account = user.unwrap_or_else(|| stand_in(&claim));
+        Ok(Named { account, user, claim })
+    }
+
+    /// What is kept of a code. There are only a million, so it takes a key to guess what was hashed.
+    fn hash(&self, account: Uuid, otp_id: Uuid, code: &str) -> CodeHash {
+        let key = &self.handler.keys.codes;
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        mac.update(account.as_bytes());
+        mac.update(otp_id.as_bytes());
+        mac.update(code.as_bytes());
+        CodeHash::new(HEXLOWER.encode(&mac.finalize().into_bytes()))
+    }
+}
+
+fn target(subject: &CommandSubject) -> Result<Uuid, Rejection> {
+    fields::parse_id(&subject.target).map_err(|message| Rejection::invalid("target", message))
+}
+
+/// The user who acts.
+fn user(subject: &CommandSubject) -> Result<Uuid, Rejection> {
+    match Actor::parse(&subject.actor) {
+        Some(Actor::User(id)) => Ok(id),
+        Some(Actor::Anonymous(_) | Actor::Service(_)) | None => {
+            Err(Rejection::unauthenticated("This command needs a user; the actor is none."))
+        }
+    }
+}
+
+/// When a code that is made now is of no use any more: a little before it expires.
+fn expires_at() -> echolog_events::Time {
+    crate::clock::now() + chrono::TimeDelta::minutes(9)
+}
+
+/// A code, each as likely as any other.
+fn six_digits() -> String {
+    const CODES: u32 = 1_000_000;
+    loop {
+        let random = OsRng.next_u32();
+        // What is left over would make some codes likelier.
+        if random < u32::MAX - u32::MAX % CODES {
+            return format!("{:06}", random % CODES);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_six_digits_and_differ() {
+        let codes: std::collections::HashSet<String> = (0..1000).map(|_| six_digits()).collect();
+        assert!(codes.len() > 950, "{} different ones", codes.len());
+        assert!(codes.iter().all(|it| it.len() == 6 && it.bytes().all(|it| it.is_ascii_digit())));
+    }
+}

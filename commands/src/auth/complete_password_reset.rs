@@ -1,0 +1,179 @@
+use echolog_events::{
+    AccountStatus, CodeEvent, PasswordChange, PasswordChanged, PasswordEvent,
+    PasswordResetCompleted, RevokedReason, SessionEvent, Stream, UnlockedBy, UserUnlocked,
+};
+use serde::{Deserialize, Serialize};
+
+use super::attempt::check_is_present;
+use super::ends;
+use crate::doc::{Doc, optional};
+use crate::fields::{Password, Token};
+use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
+
+/// Gives an account another password for one that was lost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompletePasswordReset {
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub token: Option<Token>,
+    /// Leaves the request path only as a hash.
+    #[serde(skip_serializing)]
+    pub new_password: Option<Password>,
+}
+
+/// The one answer to whoever has no token that is good.
+fn gone() -> Rejection {
+    Rejection::gone("The token is not right, has expired, was used or replaced.")
+}
+
+impl Decide for CompletePasswordReset {
+    const STREAM: Stream = Stream::Code;
+    const DOC: Doc = Doc {
+        summary: "Gives an account another password for one that was lost. A lock is opened, all sessions end.",
+        target: "the reset's id, as of `request_password_reset`",
+        fields: &[
+            optional("token", "text; **a secret**; needed"),
+            optional("new_password", "text, 8 to 256 bytes; **a secret**; needed"),
+        ],
+        events: &[
+            "password_reset_completed",
+            "password_changed",
+            "user_unlocked",
+            "session_revoked",
+        ],
+        refused: &[
+            ("gone", "the token is not right, has expired, was used or replaced"),
+            ("forbidden", "the account may not act"),
+        ],
+        example: r#"{"token":"ep_AZLzxKqq","new_password":"staples of another kind"}"#,
+    };
+
+    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+        needs.want(Key::Codes(context.target));
+        needs.want(Key::Sessions(context.target));
+        needs.want(Key::User(context.target));
+    }
+
+    fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
+        let user_id = context.target;
+        let found = context.findings.reset.as_ref().ok_or_else(gone)?;
+        let reset = world.codes(user_id).reset.as_ref().ok_or_else(gone)?;
+        let is_good = reset.id == found.reset_id
+            && reset.hash == found.hash
+            && reset.expires_at > context.time;
+        if !is_good {
+            return Err(gone());
+        }
+        let user = world.user(user_id).ok_or_else(gone)?;
+        match user.status {
+            AccountStatus::Active | AccountStatus::Pending => {}
+            AccountStatus::Suspended | AccountStatus::Banned | AccountStatus::Deleted => {
+                return Err(Rejection::forbidden("The account may not act."));
+            }
+        }
+        let sessions = world.sessions(user_id);
+        check_is_present(sessions, found.password)?;
+        let completed = PasswordResetCompleted {
+            user_id,
+            reset_id: found.reset_id,
+            origin: context.findings.origin.clone(),
+        };
+        let changed = PasswordChanged {
+            user_id,
+            number: found.password + 1,
+            password_hash: found.password_hash.clone(),
+            how: PasswordChange::Reset,
+            origin: context.findings.origin.clone(),
+        };
+        let mut events: Vec<NewEvent> = vec![
+            CodeEvent::PasswordResetCompleted(completed).into(),
+            PasswordEvent::PasswordChanged(changed).into(),
+        ];
+        if sessions.locked_until.is_some() {
+            let by = UnlockedBy::Password;
+            let unlocked = UserUnlocked { user_id, by, by_user_id: None };
+            events.push(SessionEvent::UserUnlocked(unlocked).into());
+        }
+        let reason = RevokedReason::PasswordChanged;
+        let open = sessions.open.keys();
+        events.extend(open.map(|id| NewEvent::from(ends(user_id, *id, reason, None))));
+        Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use echolog_events::{PasswordHash, Time, TokenHash};
+
+    use super::super::request_password_reset::tests::{anyone, found, request};
+    use super::super::tests::logged_in;
+    use super::*;
+    use crate::ErrorCode;
+    use crate::auth::{Check, Findings, Reset};
+    use crate::story::{Story, id};
+
+    fn shown(number: u16, token: &str) -> Findings {
+        let reset = Reset {
+            reset_id: id(800 + number),
+            hash: TokenHash::new(token),
+            password: 0,
+            password_hash: PasswordHash::new("a new hash"),
+        };
+        Findings { reset: Some(reset), ..Findings::default() }
+    }
+
+    fn complete() -> CompletePasswordReset {
+        CompletePasswordReset::default()
+    }
+
+    fn asked(story: Story) -> Story {
+        story.findings(found(1)).done(&anyone(), id(1), request())
+    }
+
+    fn names(events: Vec<NewEvent>) -> Vec<&'static str> {
+        events.into_iter().map(|new| new.event.event_type().short()).collect()
+    }
+
+    #[test]
+    fn a_token_is_good_once() {
+        let story = asked(logged_in(super::super::tests::story(), 1)).findings(shown(1, "token 1"));
+        let events = story.when_actor(&anyone(), id(1), complete()).accepted();
+        let expected = ["password_reset_completed", "password_changed", "session_revoked"];
+        assert_eq!(names(events), expected);
+        let story = story.done(&anyone(), id(1), complete());
+        story.when_actor(&anyone(), id(1), complete()).refused(ErrorCode::Gone);
+    }
+
+    #[test]
+    fn a_lock_is_opened() {
+        let locked = (0..5).fold(super::super::tests::story(), |story, number| {
+            let findings = super::super::tests::found(number, Check::Wrong);
+            let command = super::super::tests::log_in("d");
+            story.findings(findings).failed(&anyone(), id(1), command)
+        });
+        let story = asked(locked).findings(shown(1, "token 1"));
+        let events = story.when_actor(&anyone(), id(1), complete()).accepted();
+        let expected = ["password_reset_completed", "password_changed", "user_unlocked"];
+        assert_eq!(names(events), expected);
+    }
+
+    #[test]
+    fn nothing_else_is_good() {
+        let story = || asked(super::super::tests::story());
+        for (number, token) in [(1, "token 2"), (2, "token 1")] {
+            let story = story().findings(shown(number, token));
+            story.when_actor(&anyone(), id(1), complete()).refused(ErrorCode::Gone);
+        }
+        let late = story().at(Time::default() + TimeDelta::hours(1)).findings(shown(1, "token 1"));
+        late.when_actor(&anyone(), id(1), complete()).refused(ErrorCode::Gone);
+        let later = story().at(Time::default() + TimeDelta::minutes(1)).findings(found(2));
+        let replaced = later.done(&anyone(), id(1), request()).findings(shown(1, "token 1"));
+        replaced.when_actor(&anyone(), id(1), complete()).refused(ErrorCode::Gone);
+        let none = story().findings(Findings::default());
+        none.when_actor(&anyone(), id(1), complete()).refused(ErrorCode::Gone);
+        let other = story().findings(shown(1, "token 1"));
+        other.when_actor(&anyone(), id(2), complete()).refused(ErrorCode::Gone);
+    }
+}

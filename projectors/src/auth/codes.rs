@@ -1,0 +1,143 @@
+//! Table `auth.otp_verifications`.
+
+use echolog_events::{CodeEvent, Meta, OtpRequested, Time, Uuid};
+use sqlx::PgConnection;
+
+use crate::map::HashMap;
+use crate::rows::{Rows, Table};
+use crate::sql::{Sql, column};
+use crate::{ProjectionError, Target};
+
+/// Of `otp_verifications`.
+const COLUMNS: &str = "id uuid, account_id uuid, user_id uuid, identifier text,
+    identifier_type text, otp_hash text, purpose text, attempts integer, max_attempts integer,
+    verified boolean, verified_at timestamptz, expires_at timestamptz, created_at timestamptz,
+    updated_at timestamptz";
+
+/// What is NULL stays as it is.
+const UPDATE: &str = "UPDATE {schema}.otp_verifications AS o SET
+        attempts = coalesce(d.attempts, o.attempts),
+        verified = o.verified OR d.verified_at IS NOT NULL,
+        verified_at = coalesce(d.verified_at, o.verified_at),
+        expires_at = coalesce(d.expires_at, o.expires_at), updated_at = d.updated_at
+    FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::timestamptz[],
+        $6::timestamptz[]) AS d (account_id, id, attempts, verified_at, expires_at, updated_at)
+    WHERE o.id = d.id AND o.account_id = d.account_id";
+
+/// Account and id: a code's id is unique for its account only.
+type Key = (Uuid, Uuid);
+
+#[derive(Debug)]
+pub(super) struct Statements {
+    rows: Table,
+    update: Sql,
+}
+
+impl Statements {
+    pub(super) fn new(target: &Target) -> Self {
+        Self { rows: Table::new(target, "otp_verifications", COLUMNS), update: target.sql(UPDATE) }
+    }
+}
+
+/// What has become of a code since it was stored, or asked for.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    attempts: Option<i32>,
+    verified_at: Option<Time>,
+    /// When another took its place.
+    expires_at: Option<Time>,
+    updated_at: Time,
+}
+
+/// The codes that a batch makes or changes.
+#[derive(Debug, Default)]
+pub(super) struct Codes<'a> {
+    new: Vec<(&'a OtpRequested, Time, Change)>,
+    /// Where in `new` they are.
+    places: HashMap<Key, usize>,
+    /// Those of earlier batches.
+    stored: HashMap<Key, Change>,
+}
+
+impl<'a> Codes<'a> {
+    pub(super) fn see(&mut self, meta: &Meta, event: &'a CodeEvent) {
+        match event {
+            CodeEvent::OtpRequested(e) => {
+                if let Some(replaced) = e.replaces {
+                    self.change((e.account_id, replaced), meta).expires_at = Some(meta.time);
+                }
+                self.places.insert((e.account_id, e.otp_id), self.new.len());
+                self.new.push((e, meta.time, Change::at(meta.time)));
+            }
+            CodeEvent::OtpVerified(e) => {
+                let change = self.change((e.account_id, e.otp_id), meta);
+                change.verified_at = Some(e.verified_at);
+            }
+            CodeEvent::OtpAttemptFailed(e) => {
+                let change = self.change((e.account_id, e.otp_id), meta);
+                change.attempts = Some(e.attempts.cast_signed());
+            }
+        }
+    }
+
+    fn change(&mut self, key: Key, meta: &Meta) -> &mut Change {
+        let new = self.places.get(&key).and_then(|place| self.new.get_mut(*place));
+        let change = match new {
+            Some((.., change)) => change,
+            None => self.stored.entry(key).or_insert(Change::at(meta.time)),
+        };
+        change.updated_at = meta.time;
+        change
+    }
+
+    pub(super) async fn write(
+        self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<(), ProjectionError> {
+        let changed: Vec<(Key, Change)> = self.stored.into_iter().collect();
+        if !changed.is_empty() {
+            statements
+                .update
+                .query()
+                .bind(column(&changed, |((account, _), _)| *account))
+                .bind(column(&changed, |((_, id), _)| *id))
+                .bind(column(&changed, |(_, change)| change.attempts))
+                .bind(column(&changed, |(_, change)| change.verified_at))
+                .bind(column(&changed, |(_, change)| change.expires_at))
+                .bind(column(&changed, |(_, change)| change.updated_at))
+                .execute(&mut *connection)
+                .await?;
+        }
+        let mut rows = Rows::new();
+        for (requested, at, change) in &self.new {
+            put(requested, *at, change, &mut rows);
+        }
+        Ok(rows.send(connection, &statements.rows).await?)
+    }
+}
+
+impl Change {
+    fn at(time: Time) -> Self {
+        Self { attempts: None, verified_at: None, expires_at: None, updated_at: time }
+    }
+}
+
+fn put(event: &OtpRequested, at: Time, change: &Change, rows: &mut Rows) {
+    rows.row(&[
+        &event.otp_id,
+        &event.account_id,
+        &event.user_id,
+        &event.identifier,
+        &event.identifier_type.name(),
+        &event.otp_hash.expose(),
+        &event.purpose.name(),
+        &change.attempts.unwrap_or(0),
+        &event.max_attempts.cast_signed(),
+        &change.verified_at.is_some(),
+        &change.verified_at,
+        &change.expires_at.unwrap_or(event.expires_at),
+        &at,
+        &change.updated_at,
+    ]);
+}

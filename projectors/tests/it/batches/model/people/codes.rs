@@ -1,0 +1,62 @@
+//! One-time codes.
+
+use echolog_events::{CodeEvent, Origin, Recorded, Uuid};
+use serde_json::{Value, json};
+
+use super::super::{at, micros};
+use super::People;
+use super::sessions::Entry;
+
+impl People {
+    pub(in super::super) fn see_code(&mut self, event: &Recorded, known: &CodeEvent) {
+        let time = at(event.meta.time);
+        match known {
+            CodeEvent::OtpRequested(e) => {
+                if let Some(replaced) = e.replaces {
+                    let row = self.code(e.account_id, replaced);
+                    row["expires_at"] = time.clone();
+                    row["updated_at"] = time.clone();
+                }
+                let row = json!({
+                    "id": e.otp_id, "account_id": e.account_id, "user_id": e.user_id,
+                    "identifier": e.identifier, "identifier_type": e.identifier_type,
+                    "otp_code": null, "otp_hash": e.otp_hash, "purpose": e.purpose,
+                    "attempts": 0, "max_attempts": e.max_attempts, "verified": false,
+                    "verified_at": null, "expires_at": at(e.expires_at), "created_at": time,
+                    "updated_at": time,
+                });
+                self.codes.insert((e.account_id, e.otp_id), row);
+                let details = json!({
+                    "otp_id": e.otp_id, "identifier_type": e.identifier_type,
+                    "purpose": e.purpose, "expires_at": micros(&at(e.expires_at)),
+                });
+                let entry = told(e.user_id, true, &e.origin, details);
+                let entry = Entry { identifier: json!(e.identifier), ..entry };
+                self.enter(event, "otp_requested", entry);
+            }
+            CodeEvent::OtpVerified(e) => {
+                let row = self.code(e.account_id, e.otp_id);
+                row["verified"] = json!(true);
+                row["verified_at"] = at(e.verified_at);
+                row["updated_at"] = time;
+                let entry = told(e.user_id, true, &e.origin, json!({ "otp_id": e.otp_id }));
+                self.enter(event, "otp_verified", entry);
+            }
+            CodeEvent::OtpAttemptFailed(e) => {
+                let row = self.code(e.account_id, e.otp_id);
+                row["attempts"] = json!(e.attempts);
+                row["updated_at"] = time;
+                let details = json!({ "otp_id": e.otp_id, "attempts": e.attempts });
+                self.enter(event, "otp_attempt_failed", told(e.user_id, false, &e.origin, details));
+            }
+        }
+    }
+
+    fn code(&mut self, account: Uuid, id: Uuid) -> &mut Value {
+        self.codes.get_mut(&(account, id)).expect("a code")
+    }
+}
+
+fn told(user: Option<Uuid>, success: bool, origin: &Origin, details: Value) -> Entry {
+    Entry { success, origin: origin.clone(), ..Entry::of(user, details) }
+}
