@@ -1,4 +1,4 @@
-//! The tokens of sessions: random, told once, kept as hashes.
+//! The tokens of sessions, and API keys: random, told once, kept as hashes.
 //!
 //! They name the account, so that whoever gets one knows whom to ask. A refresh token also has a
 //! MAC: one that was exchanged long ago is told from one that somebody made up, since the former
@@ -6,7 +6,7 @@
 
 use argon2::password_hash::rand_core::{OsRng, RngCore as _};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use echolog_commands::auth::NewTokens;
+use echolog_commands::auth::{NewKey, NewTokens};
 use echolog_events::{TokenHash, Uuid};
 use hmac::{Hmac, Mac as _};
 use serde_json::Value;
@@ -16,8 +16,12 @@ use crate::clock;
 
 const SESSION: &str = "es_";
 const REFRESH: &str = "er_";
+const API_KEY: &str = "ek_";
 pub(super) const RANDOM: usize = 32;
 const MAC: usize = 16;
+
+/// How much of a key is shown.
+const PREFIX: usize = 11;
 
 /// A pair of tokens that nobody has seen yet.
 pub(crate) struct Tokens {
@@ -32,6 +36,41 @@ pub(crate) struct Session {
     pub(crate) user: Uuid,
     pub(crate) session: Uuid,
     pub(crate) hash: TokenHash,
+}
+
+/// What looks like an API key.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ApiKey {
+    pub(crate) user: Uuid,
+    pub(crate) key: Uuid,
+    pub(crate) hash: TokenHash,
+}
+
+impl ApiKey {
+    /// A new one, and what is kept of it. It begins with its own id, so that its first letters tell it
+    /// from others.
+    pub(crate) fn make(user: Uuid, key: Uuid) -> (String, NewKey) {
+        let bytes = [key.as_bytes().as_slice(), user.as_bytes(), &random()].concat();
+        let text = format!("{API_KEY}{}", BASE64URL_NOPAD.encode(&bytes));
+        let key_prefix = text[..PREFIX].to_owned();
+        let kept = NewKey { key_hash: hash(&text), key_prefix };
+        (text, kept)
+    }
+
+    /// Reads a key by its shape, as [`Session::read`].
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (key, user) = ids(API_KEY, text)?;
+        Some(Self { user, key, hash: hash(text) })
+    }
+}
+
+/// The two ids that something of ours begins with, and nothing but chance after them.
+fn ids(kind: &str, text: &str) -> Option<(Uuid, Uuid)> {
+    let bytes = BASE64URL_NOPAD.decode(text.strip_prefix(kind)?.as_bytes()).ok()?;
+    if bytes.len() != 16 + 16 + RANDOM {
+        return None;
+    }
+    Some((Uuid::from_slice(&bytes[..16]).ok()?, Uuid::from_slice(&bytes[16..32]).ok()?))
 }
 
 /// A refresh token that we made.
@@ -66,12 +105,8 @@ impl Tokens {
 impl Session {
     /// Reads a token by its shape. Whether it is ours, the owner of the account tells by its hash.
     pub(crate) fn read(token: &str) -> Option<Self> {
-        let bytes = BASE64URL_NOPAD.decode(token.strip_prefix(SESSION)?.as_bytes()).ok()?;
-        if bytes.len() != 16 + 16 + RANDOM {
-            return None;
-        }
-        let [user, session] = [&bytes[..16], &bytes[16..32]].map(|id| Uuid::from_slice(id).ok());
-        Some(Self { user: user?, session: session?, hash: hash(token) })
+        let (user, session) = ids(SESSION, token)?;
+        Some(Self { user, session, hash: hash(token) })
     }
 }
 
@@ -140,6 +175,15 @@ mod tests {
         for odd in ["", "es_", "es_AAAA", "es_=", &tokens.refresh, &tokens.session[..88]] {
             assert_eq!(Session::read(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn an_api_key_names_itself_and_its_account() {
+        let (user, key) = (Uuid::from_u128(1), Uuid::from_u128(u128::MAX));
+        let (text, NewKey { key_hash, key_prefix }) = ApiKey::make(user, key);
+        assert_eq!(ApiKey::read(&text), Some(ApiKey { user, key, hash: key_hash }));
+        assert_eq!(key_prefix, "ek_________");
+        assert_eq!((ApiKey::read("ek_AAAA"), Session::read(&text)), (None, None));
     }
 
     #[test]

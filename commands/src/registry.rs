@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
-    BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, DeleteUser, DisableTwoFactor,
-    EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LogIn, RecordSessionActivity,
-    RefreshSession, RegisterUser, ReinstateUser, RequestOtp, RevokeAllSessions, RevokeSession,
-    SuspendUser, UnlockUser, VerifyOtp,
+    BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, CreateApiKey, DeleteUser,
+    DisableTwoFactor, EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LogIn,
+    RecordApiKeyUse, RecordSessionActivity, RefreshSession, RegisterUser, ReinstateUser,
+    RequestOtp, RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser, UnlockUser, VerifyOtp,
 };
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
@@ -174,6 +174,9 @@ registry! {
     ChangePassword = ("auth", "change_password", Secrecy::Always),
     RequestOtp = ("auth", "request_otp", Secrecy::Always),
     VerifyOtp = ("auth", "verify_otp", Secrecy::Always),
+    CreateApiKey = ("auth", "create_api_key", Secrecy::Always),
+    RecordApiKeyUse = ("auth", "record_api_key_use", Secrecy::Plain),
+    RevokeApiKey = ("auth", "revoke_api_key", Secrecy::Plain),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),
     BlockUser = ("users", "block_user", Secrecy::Plain),
     UnblockUser = ("users", "unblock_user", Secrecy::Plain),

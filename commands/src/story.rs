@@ -3,6 +3,7 @@
 //! The world of a story is built from nothing but what the command asks for, as the handler builds
 //! it, so a decision that reads a state it did not ask for fails its test.
 
+mod api_keys;
 mod codes;
 mod dice;
 mod factors;

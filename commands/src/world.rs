@@ -20,7 +20,7 @@ pub enum Key {
     User(Uuid),
     /// The sessions of an account.
     Sessions(Uuid),
-    /// The second factors of a user.
+    /// What else proves who a user is.
     Credentials(Uuid),
     /// The one-time codes of an account.
     Codes(Uuid),
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// The second factors of a user.
+    /// What else proves who a user is.
     #[must_use]
     pub fn credentials(&self, user: Uuid) -> &Credentials {
         static NONE: Credentials = Credentials::new();

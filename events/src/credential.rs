@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::{ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed, Time};
 
-/// What happens to the second factors of an account.
+/// What happens to the second factors and the API keys of an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CredentialEvent {
     /// Somebody got the secret for an authenticator.
@@ -20,6 +20,12 @@ pub enum CredentialEvent {
     RecoveryCodesGenerated(RecoveryCodesGenerated),
     /// A recovery code was shown: it is good once.
     RecoveryCodeUsed(RecoveryCodeUsed),
+    /// There is a new API key.
+    ApiKeyCreated(ApiKeyCreated),
+    /// An API key let somebody in.
+    ApiKeyUsed(ApiKeyUsed),
+    /// An API key is good for nothing any more.
+    ApiKeyRevoked(ApiKeyRevoked),
 }
 
 impl CredentialEvent {
@@ -33,6 +39,9 @@ impl CredentialEvent {
             Self::TotpUsed(e) => e.user_id,
             Self::RecoveryCodesGenerated(e) => e.user_id,
             Self::RecoveryCodeUsed(e) => e.user_id,
+            Self::ApiKeyCreated(e) => e.user_id,
+            Self::ApiKeyUsed(e) => e.user_id,
+            Self::ApiKeyRevoked(e) => e.user_id,
         }
     }
 }

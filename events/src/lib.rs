@@ -5,6 +5,7 @@
 //! schema version with an upcaster ([`upcast`]) and a golden file in `events/golden`.
 
 mod account;
+mod api_key;
 mod audit;
 mod auth;
 mod code;
@@ -23,6 +24,7 @@ mod users;
 pub use account::{
     AccountEvent, UserBanned, UserDeleted, UserReinstated, UserRoleChanged, UserSuspended,
 };
+pub use api_key::{ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed, Scope};
 pub use audit::{AccessType, AdminAction, AdminActionRecorded, AuditEvent, SensitiveDataAccessed};
 pub use auth::{
     AccountStatus, AdminRosterChanged, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased,

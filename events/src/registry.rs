@@ -17,7 +17,7 @@ pub enum Event {
     Accounts(AccountEvent),
     /// Logging in, and sessions.
     Sessions(SessionEvent),
-    /// Second factors.
+    /// What else proves who somebody is.
     Credentials(CredentialEvent),
     /// Passwords.
     Passwords(PasswordEvent),
@@ -133,6 +133,9 @@ registry! {
     Codes(CodeEvent::OtpRequested) = "auth.otp_requested" at 1,
     Codes(CodeEvent::OtpVerified) = "auth.otp_verified" at 1,
     Codes(CodeEvent::OtpAttemptFailed) = "auth.otp_attempt_failed" at 1,
+    Credentials(CredentialEvent::ApiKeyCreated) = "auth.api_key_created" at 1,
+    Credentials(CredentialEvent::ApiKeyUsed) = "auth.api_key_used" at 1,
+    Credentials(CredentialEvent::ApiKeyRevoked) = "auth.api_key_revoked" at 1,
     Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
     Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
     Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,

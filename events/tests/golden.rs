@@ -237,6 +237,26 @@ fn samples() -> Vec<Event> {
             attempts: 1,
             origin,
         })),
+        Event::Credentials(CredentialEvent::ApiKeyCreated(ApiKeyCreated {
+            user_id,
+            api_key_id: id(8),
+            name: "the build server".to_owned(),
+            key_prefix: "ek_AZLzxKqq".to_owned(),
+            key_hash: TokenHash::new("ee"),
+            scopes: vec![Scope::Messages, Scope::Users],
+            expires_at: Some(later),
+        })),
+        Event::Credentials(CredentialEvent::ApiKeyUsed(ApiKeyUsed {
+            user_id,
+            api_key_id: id(8),
+            count: 3,
+            last_used_at: later,
+        })),
+        Event::Credentials(CredentialEvent::ApiKeyRevoked(ApiKeyRevoked {
+            user_id,
+            api_key_id: id(8),
+            by_user_id: Some(user_id),
+        })),
         Event::Users(UsersEvent::ProfileUpdated(ProfileUpdated {
             user_id,
             display_name: text("Ada L."),

@@ -49,6 +49,10 @@ GRANT SELECT (
     id, account_id, user_id, identifier, identifier_type, purpose, attempts, max_attempts, verified,
     verified_at, expires_at, created_at, updated_at
 ) ON auth.otp_verifications TO echolog_reader;
+GRANT SELECT (
+    id, user_id, name, key_prefix, scopes, last_used_at, usage_count, expires_at, revoked_at,
+    created_at, updated_at
+) ON auth.api_keys TO echolog_reader;
 
 GRANT SELECT ON
     auth.two_factor_factors, auth.login_history, auth.security_events,
@@ -77,6 +81,7 @@ GRANT USAGE ON SCHEMA auth, users, messages, audit, projection TO echolog_projec
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     auth.users, auth.sessions, auth.refresh_tokens, auth.two_factor_factors, auth.recovery_codes,
     auth.otp_verifications,
+    auth.api_keys,
     users.profiles, users.settings, users.blocked_users, users.activity_log,
     messages.conversations, messages.members, messages.membership_periods, messages.messages,
     messages.message_edits, messages.message_reactions, messages.threads, messages.cursor_moves,

@@ -140,6 +140,27 @@ impl Names {
         ]
     }
 
+    /// Where such an actor may publish in these domains only.
+    #[must_use]
+    pub fn publishable_in(&self, actor: &str, domains: &[&str]) -> Vec<String> {
+        let kinds = |domain: &&str| {
+            ["cmd", "req", "qry"].map(|kind| format!("{kind}.{}.{actor}.{domain}.>", self.tenant))
+        };
+        domains.iter().flat_map(kinds).collect()
+    }
+
+    /// What such an actor may hear then.
+    #[must_use]
+    pub fn audible_in(&self, actor: &str, domains: &[&str]) -> Vec<String> {
+        let tenant = &self.tenant;
+        let live = |domain: &&str| {
+            let live = format!("live.{tenant}.{actor}.{domain}");
+            [live.clone(), format!("{live}.>")]
+        };
+        let own = [format!("out.{tenant}.{actor}.>"), format!("_INBOX_{actor}.>")];
+        own.into_iter().chain(domains.iter().flat_map(live)).collect()
+    }
+
     /// The subject of a command that only wakes a partition's owner.
     #[must_use]
     pub fn wake(&self, partition: Partition) -> String {

@@ -23,6 +23,11 @@ pub(crate) fn session(user: Uuid, session: Uuid) -> Uuid {
     of_key("auth.sessions", &[&user, &session])
 }
 
+/// The same for `auth.api_keys`.
+pub(crate) fn api_key(user: Uuid, key: Uuid) -> Uuid {
+    of_key("auth.api_keys", &[&user, &key])
+}
+
 /// The id of a row of `messages.members`.
 pub(crate) fn member(conversation: Uuid, user: Uuid) -> Uuid {
     of_key("messages.members", &[&conversation, &user])

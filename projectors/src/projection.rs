@@ -76,6 +76,7 @@ impl Projection {
                 "otp_verifications",
                 "two_factor_factors",
                 "recovery_codes",
+                "api_keys",
                 "login_history",
                 "security_events",
             ],

@@ -284,6 +284,108 @@ fn word_of_an_end_that_got_lost_is_made_up_for() {
     });
 }
 
+/// What is told of a new key, the key included.
+async fn make_key(
+    t: &Tenant,
+    user: Uuid,
+    scopes: Value,
+    expires_at: Value,
+) -> anyhow::Result<Value> {
+    let body = json!({
+        "api_key_id": clock::new_id(), "name": "a server", "scopes": scopes,
+        "expires_at": expires_at,
+    });
+    let request = Request::new(user, "auth.create_api_key", user, body);
+    let outcome = t.client.send(&request).await?;
+    anyhow::ensure!(outcome.status == Status::Accepted, "{outcome:?}");
+    let again = t.client.send(&request).await?;
+    anyhow::ensure!(again.status == Status::Accepted && again.data.is_none(), "{again:?}");
+    outcome.data.context("nothing is told")
+}
+
+fn key(told: &Value) -> &str {
+    told["api_key"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn a_program_connects_with_a_key_and_does_what_that_is_for() {
+    run(async {
+        let (broker, mut t) = site().await?;
+        let tenant = t.config.tenant.clone();
+        let ada = register(&t, "ada").await?;
+        let users = make_key(&t, ada, json!(["users"]), Value::Null).await?;
+        assert!(key(&users).starts_with("ek_") && key(&users).len() == 89, "{users}");
+        assert_eq!(json!(key(&users)[..11]), users["key_prefix"]);
+        let messages = make_key(&t, ada, json!(["messages", "messages"]), Value::Null).await?;
+        assert_eq!(messages["scopes"], json!(["messages"]));
+
+        let mut raw = broker.user(key(&users)).await?;
+        assert_eq!(raw.subscribe(&format!("out.{tenant}.{ada}.>")).await?, []);
+        let id = clock::new_id().to_string();
+        let headers = [("Nats-Msg-Id", id.as_str()), ("Content-Type", "application/json")];
+        let subject = format!("cmd.{tenant}.{ada}.users.update_profile.{ada}");
+        assert_eq!(raw.publish(&subject, "", &headers, r#"{"bio":"herself"}"#).await?, []);
+        let Said::Message { content, .. } = raw.next().await? else { anyhow::bail!("no outcome") };
+        assert!(content.contains(r#""status":"accepted""#), "{content}");
+        let other = clock::new_id();
+        let closed = |domain: &str| {
+            ["cmd", "req", "qry"].map(|kind| format!("{kind}.{tenant}.{ada}.{domain}.x.{other}"))
+        };
+        for subject in closed("auth").into_iter().chain(closed("messages")) {
+            let said = raw.publish(&subject, "", &headers, "{}").await?;
+            assert!(is_violation(&said), "{subject}: {said:?}");
+        }
+        let said =
+            raw.publish(&format!("cmd.{tenant}.{other}.users.x.{ada}"), "", &[], "{}").await?;
+        assert!(is_violation(&said), "{said:?}");
+        let said = raw.subscribe(&format!("live.{tenant}.{ada}.>")).await?;
+        assert!(is_violation(&said), "{said:?}");
+        assert_eq!(raw.subscribe(&format!("live.{tenant}.{ada}.users.>")).await?, []);
+
+        // Neither another key, nor one that is over.
+        for place in [4, 30, 60] {
+            broker.refuses(&altered(key(&users), place)).await?;
+        }
+        let soon = clock::now() + Duration::from_secs(3);
+        let short = make_key(&t, ada, json!(["users"]), json!(soon)).await?;
+        broker.user(key(&short)).await?.ended().await?;
+        eventually("the key is nothing any more", || async {
+            let shown = json!({ "auth_token": key(&short) });
+            Ok(broker.connect(shown).await?.is_err())
+        })
+        .await?;
+
+        // A session ends without the keys, and a key without the others.
+        let session = log_in(&t, "ada").await?;
+        log_out(&t, ada, &session).await?;
+        let mut stays = broker.user(key(&messages)).await?;
+        // It hears the outcomes of its user, and no end.
+        let said = raw.sync().await?;
+        assert!(!said.iter().any(|it| matches!(it, Said::Error(_))), "{said:?}");
+        let revoke = json!({ "api_key_id": users["api_key_id"] });
+        t.accept(ada, "auth.revoke_api_key", ada, revoke).await?;
+        raw.ended().await?;
+        assert_eq!(stays.sync().await?, []);
+        broker.refuses(key(&users)).await?;
+
+        // A handler that goes says first how often keys were used, and the next one notes it.
+        t.stop_at(1).await?;
+        t.add(Roles::ALL).await?;
+        eventually("uses are counted", || async {
+            let uses = "SELECT scopes::text, usage_count, revoked_at IS NULL FROM auth.api_keys
+                WHERE expires_at IS NULL ORDER BY scopes";
+            let rows = t.rows(uses).await?;
+            Ok(rows == [["{messages}", "1", "true"], ["{users}", "0", "false"]])
+        })
+        .await?;
+        let tell = "SELECT event_type FROM auth.security_events ORDER BY created_at";
+        let told = ["api_key_created"; 3].into_iter().chain(["api_key_revoked"]);
+        let told: Vec<_> = told.map(|name| vec![name.to_owned()]).collect();
+        assert_eq!(t.rows(tell).await?, told);
+        Ok(())
+    });
+}
+
 /// A worker of this tenant, to be killed.
 async fn process(
     t: &Tenant,

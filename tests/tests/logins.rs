@@ -430,6 +430,9 @@ fn no_secret_rests_anywhere() {
         t.accept("svc-operator", "auth.change_password", ada.id, set).await?;
         let one = code_of(&t, place.path(), "somebody.new@example.org").await?;
         let other = code_of(&t, place.path(), "somebody.else@example.org").await?;
+        let body = json!({ "api_key_id": clock::new_id(), "name": "key", "scopes": ["users"] });
+        let key = t.accept(ada.id, "auth.create_api_key", ada.id, body).await?;
+        let key = key.data.unwrap_or_default()["api_key"].as_str().unwrap_or_default().to_owned();
         let all = all_that_rests(&t).await?;
         assert!(all.contains("login_failed") && all.contains("$argon2id$"), "it looks there");
         let tokens = [&first, &second]
@@ -437,6 +440,7 @@ fn no_secret_rests_anywhere() {
             .flat_map(|data| [&data["session_token"], &data["refresh_token"]])
             .map(|token| token.as_str().unwrap_or_default().to_owned());
         for secret in tokens.chain([
+            key,
             PASSWORD.to_owned(),
             "marked".to_owned(),
             one.proof.clone(),

@@ -2,12 +2,12 @@
 
 use chrono::TimeDelta;
 use echolog_commands::auth::{Ask, Right};
-use echolog_events::Time;
+use echolog_events::{Time, TokenHash, Uuid};
 use echolog_nats::Offered;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::tokens::Session;
+use crate::tokens::{ApiKey, Session};
 
 /// The name under which a client connects that has no account.
 const ANONYMOUS: &str = "anon";
@@ -24,6 +24,8 @@ enum Credential<'a> {
     Anonymous(&'a str),
     /// The token of a session.
     Session(Session),
+    /// An API key.
+    ApiKey(ApiKey),
 }
 
 impl<'a> Credential<'a> {
@@ -32,7 +34,8 @@ impl<'a> Credential<'a> {
         let Offered { user, pass, auth_token } = offered;
         match (user.as_str(), pass.as_str(), auth_token.as_str()) {
             (ANONYMOUS, secret, "") if secret.len() >= SECRET => Some(Self::Anonymous(secret)),
-            ("", "", token) => Session::read(token).map(Self::Session),
+            ("", "", token) => (Session::read(token).map(Self::Session))
+                .or_else(|| ApiKey::read(token).map(Self::ApiKey)),
             _ => None,
         }
     }
@@ -63,21 +66,24 @@ pub(super) fn claimed(tenant: &str, offered: &Offered, now: Time) -> Option<Iden
             ask: None,
         }),
         Credential::Session(Session { user, session, hash }) => {
-            let right = Right::Session(session);
-            Some(Identity {
-                actor: user.to_string(),
-                tags: vec![tag(right)],
-                expires,
-                ask: Some(Ask { user_id: user, right, shown: Some(hash) }),
-            })
+            Some(user_with(user, Right::Session(session), hash, expires))
+        }
+        Credential::ApiKey(ApiKey { user, key, hash }) => {
+            Some(user_with(user, Right::ApiKey(key), hash, expires))
         }
     }
+}
+
+fn user_with(user: Uuid, right: Right, hash: TokenHash, expires: Time) -> Identity {
+    let ask = Some(Ask { user_id: user, right, shown: Some(hash) });
+    Identity { actor: user.to_string(), tags: vec![tag(right)], expires, ask }
 }
 
 /// The name of a right among what connections stand for.
 pub(super) fn tag(right: Right) -> String {
     match right {
         Right::Session(id) => format!("session:{id}"),
+        Right::ApiKey(id) => format!("api_key:{id}"),
     }
 }
 
@@ -94,8 +100,6 @@ pub fn anonymous(tenant: &str, secret: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use echolog_events::Uuid;
-
     use super::*;
     use crate::clock;
     use crate::tokens::Tokens;

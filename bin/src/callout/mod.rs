@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use echolog_commands::auth::{Ask, Ended, Standing};
-use echolog_events::partition_of;
+use echolog_events::{Scope, partition_of};
 use echolog_nats::{
     Bus, CALLOUT, CalloutError, CalloutKeys, ConnectRequest, ConnectionId, Grant, HeaderMap,
     Incoming, Names, Subscriber, USERS,
@@ -298,11 +298,14 @@ impl Callout {
         self.metrics.connections.set(self.connections.count() as f64);
         let now = clock::now().timestamp();
         match decided {
-            Ok(identity) => {
+            Ok((identity, scopes)) => {
                 self.count("admitted");
+                let domains: Option<Vec<&str>> =
+                    scopes.map(|scopes| scopes.into_iter().map(Scope::name).collect());
                 let grant = Grant {
                     names: &self.names,
                     actor: &identity.actor,
+                    domains: domains.as_deref(),
                     tags: &identity.tags,
                     expires: identity.expires.timestamp(),
                 };
@@ -315,7 +318,11 @@ impl Callout {
         }
     }
 
-    async fn decide(&self, request: &ConnectRequest) -> Result<Identity, Refusal> {
+    /// Who is let in, and for the commands of which domains; `None`: of all.
+    async fn decide(
+        &self,
+        request: &ConnectRequest,
+    ) -> Result<(Identity, Option<Vec<Scope>>), Refusal> {
         self.check_rate(&request.address)?;
         let tenant = self.names.tenant();
         let mut identity =
@@ -323,15 +330,18 @@ impl Callout {
         let ConnectRequest { server, connection, .. } = request;
         let connection = ConnectionId { server: server.clone(), number: *connection };
         self.connections.insert(connection.clone(), identity.clone());
+        let mut scopes = None;
         if let Some(ask) = &identity.ask {
             let standing = self.ask(ask).await;
             let standing = standing.and_then(|standing| standing.ok_or(Refusal::Credential));
             let standing = standing.inspect_err(|_| self.connections.remove(&connection))?;
-            identity.expires = identity.expires.min(standing.expires_at);
+            identity.expires =
+                standing.expires_at.unwrap_or(identity.expires).min(identity.expires);
+            scopes = standing.scopes;
         }
         // It may have ended since the owner said yes.
         match self.connections.confirm(&connection, identity.expires) {
-            true => Ok(identity),
+            true => Ok((identity, scopes)),
             false => Err(Refusal::Credential),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use echolog_commands::Needs;
-use echolog_commands::auth::{Ask, Ended};
+use echolog_commands::auth::{Ask, Ended, Right};
 use echolog_events::{Body, Partition, Recorded, partition_of};
 use echolog_nats::Incoming;
 
@@ -51,6 +51,10 @@ impl Engine {
         let Some(reply) = incoming.reply else { return };
         let now = self.now();
         let standing = ask.standing(&self.states.world, now);
+        if let (Some(_), Right::ApiKey(key), Some(_)) = (&standing, ask.right, &ask.shown) {
+            // If too many wait, one is not counted.
+            let _ = self.uses.try_send((ask.user_id, key, now));
+        }
         let Ok(answer) = serde_json::to_vec(&standing) else { return };
         if let Err(error) = self.handler.bus.publish(reply, answer.into()).await {
             tracing::warn!(%error, "an answer could not be sent");

@@ -19,7 +19,7 @@ use echolog_projectors::store::Loaded;
 use futures::StreamExt;
 use futures::stream::select;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::admit::{self, Admission};
 use super::limits::Limiter;
@@ -28,6 +28,7 @@ use super::recent::{self, Recent};
 use super::rejected::Rejected;
 use super::states::{self, States};
 use super::tail::Tail;
+use super::uses::{self, Use};
 use super::{Handler, HandlerError, positions, presence, projected, stopped};
 use crate::clock;
 use crate::owners::DECLINED;
@@ -77,6 +78,9 @@ pub(super) struct Engine {
     pub(super) ownership: Ownership,
     pub(super) limiter: Limiter,
     pub(super) awaiting: mpsc::Sender<projected::Waiting>,
+    /// Uses of API keys, to be counted.
+    pub(super) uses: mpsc::Sender<Use>,
+    counting: JoinHandle<()>,
     /// Sequence of the last event that this process has appended.
     pub(super) appended: u64,
     /// Whether the log is kept by one server: others take one fenced message of a subject at a time.
@@ -152,6 +156,7 @@ impl Engine {
                 Err(error) => tracing::warn!(%error, "the last minutes of the log cannot be read"),
             }
         });
+        let (uses, counting) = uses::spawn(handler.bus.clone(), handler.names.clone());
         let awaiting = projected::spawn(handler.bus.clone(), handler.store.clone());
         let engine = Self {
             log,
@@ -165,6 +170,8 @@ impl Engine {
             ownership: Ownership::new(orders),
             limiter: Limiter::new(handler.limits.rate),
             awaiting,
+            uses,
+            counting,
             appended: 0,
             handlers,
             feeds,
@@ -210,13 +217,16 @@ impl Engine {
             }
         }
         self.hand_over().await;
-        let Self { ownership, mut inputs, mut feeds, handler, tasks, .. } = self;
+        let Self { ownership, mut inputs, mut feeds, handler, tasks, uses, counting, .. } = self;
         while let Ok(input) = inputs.try_recv() {
             if let Input::Request(_, incoming) | Input::Ask(_, incoming) = input {
                 decline(&handler, incoming).await;
             }
         }
-        drop((ownership, inputs, tasks));
+        drop((ownership, inputs, tasks, uses));
+        if tokio::time::timeout(HAND_OVER, counting).await.is_err() {
+            tracing::debug!("uses of API keys were not recorded");
+        }
         // Without orders a feed ends once it has given its partition back.
         let given_back = async { while feeds.join_next().await.is_some() {} };
         if tokio::time::timeout(HAND_OVER, given_back).await.is_err() {

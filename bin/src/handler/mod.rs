@@ -18,6 +18,7 @@ mod rejected;
 mod states;
 mod tail;
 mod tick;
+mod uses;
 mod window;
 
 use std::sync::Arc;

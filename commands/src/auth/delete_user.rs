@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::findings::Holdings;
 use super::operators::{
-    account, need_account, need_roster_of_admin, operator, recorded, roster_changes, sessions_end,
+    account, keys_end, need_account, need_roster_of_admin, operator, recorded, roster_changes,
+    sessions_end,
 };
 use super::proof;
 use crate::doc::{Doc, optional};
@@ -42,7 +43,7 @@ impl DeleteUser {
 impl Decide for DeleteUser {
     const STREAM: Stream = Stream::User;
     const DOC: Doc = Doc {
-        summary: "Deletes an account, for good: nobody logs in to it any more, its sessions end, its names are free for others, and it leaves its conversations, of which the highest of those who were there longest becomes the owner. What was said stays.",
+        summary: "Deletes an account, for good: nobody logs in to it any more, its sessions and API keys end, its names are free for others, and it leaves its conversations, of which the highest of those who were there longest becomes the owner. What was said stays.",
         target: "your own user id; another's for administrators and services",
         fields: &[
             optional("password", "text, 8 to 256 bytes; **a secret**; needed for your own account"),
@@ -52,6 +53,7 @@ impl Decide for DeleteUser {
             "user_deleted",
             "identifier_released",
             "session_revoked",
+            "api_key_revoked",
             "admin_action_recorded",
             "admin_roster_changed",
             "login_failed",
@@ -70,6 +72,7 @@ impl Decide for DeleteUser {
     fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
         need_account(context, needs);
         proof::need(context, needs);
+        needs.want(Key::Credentials(context.target));
         need_roster_of_admin(context, world, needs);
         let holdings = context.findings.holdings.iter();
         for (_, id) in holdings.flat_map(|holdings| &holdings.claims) {
@@ -100,6 +103,7 @@ impl Decide for DeleteUser {
         let mut events = vec![deleted.into()];
         events.extend(releases(user_id, holdings, world));
         events.extend(sessions_end(context, world, RevokedReason::UserDeleted, by));
+        events.extend(keys_end(context, world, by));
         if by != Some(user_id) {
             events.push(recorded(context, by, AdminAction::DeleteUser, reason, json!({})));
         }
@@ -126,6 +130,7 @@ fn releases(owner_id: Uuid, holdings: &Holdings, world: &World) -> impl Iterator
 mod tests {
     use echolog_events::ClaimKind;
 
+    use super::super::create_api_key::tests::with_keys;
     use super::super::operators::tests::{greets, names, service, town};
     use super::super::tests::{found, log_in, logged_in};
     use super::super::{Check, Findings, RegisterUser};
@@ -184,6 +189,14 @@ mod tests {
             no.refused(ErrorCode::Unauthenticated);
         }
         story.when(id(1), id(1), greets()).refused(ErrorCode::Forbidden);
+    }
+
+    #[test]
+    fn its_api_keys_end() {
+        let story = holding(with_keys(town(), 600..602), None);
+        let events = story.when_actor(&service(), id(1), DeleteUser::default()).accepted();
+        let ended = ["api_key_revoked", "api_key_revoked"];
+        assert_eq!(names(events)[1..3], ended);
     }
 
     #[test]

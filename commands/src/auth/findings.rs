@@ -35,6 +35,9 @@ pub struct Findings {
     /// New recovery codes.
     #[serde(default)]
     pub recovery_codes: Option<NewRecoveryCodes>,
+    /// For `create_api_key`.
+    #[serde(default)]
+    pub api_key: Option<NewKey>,
     /// For `change_password`.
     #[serde(default)]
     pub new_password: Option<NewPassword>,
@@ -83,6 +86,15 @@ pub struct NewRecoveryCodes {
     pub set_id: Uuid,
     /// Each of them.
     pub codes: Vec<RecoveryCode>,
+}
+
+/// An API key that was made and not given out yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewKey {
+    /// Of the key.
+    pub key_hash: TokenHash,
+    /// How it begins.
+    pub key_prefix: String,
 }
 
 /// Who tries to log in, and with what success.

@@ -4,6 +4,7 @@ mod ban_user;
 mod begin_two_factor;
 mod change_password;
 mod change_user_role;
+mod create_api_key;
 mod delete_user;
 mod disable_two_factor;
 mod enable_two_factor;
@@ -15,12 +16,14 @@ mod identifier;
 mod log_in;
 mod operators;
 mod proof;
+mod record_api_key_use;
 mod record_session_activity;
 mod refresh_session;
 mod register_user;
 mod reinstate_user;
 mod request_otp;
 mod revoke_all_sessions;
+mod revoke_api_key;
 mod revoke_session;
 mod standing;
 mod suspend_user;
@@ -37,16 +40,18 @@ pub use ban_user::BanUser;
 pub use begin_two_factor::BeginTwoFactor;
 pub use change_password::ChangePassword;
 pub use change_user_role::ChangeUserRole;
+pub use create_api_key::CreateApiKey;
 pub use delete_user::DeleteUser;
 pub use disable_two_factor::DisableTwoFactor;
 pub use enable_two_factor::EnableTwoFactor;
 pub use expire_session::ExpireSession;
 pub use findings::{
-    Check, Findings, Holdings, Login, NewAuthenticator, NewCode, NewPassword, NewRecoveryCodes,
-    NewTokens, Refresh, SecondFactor, ShownCode,
+    Check, Findings, Holdings, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
+    NewRecoveryCodes, NewTokens, Refresh, SecondFactor, ShownCode,
 };
 pub use generate_recovery_codes::GenerateRecoveryCodes;
 pub use log_in::{LogIn, NameType};
+pub use record_api_key_use::RecordApiKeyUse;
 pub use record_session_activity::RecordSessionActivity;
 pub use refresh_session::RefreshSession;
 pub use register_user::RegisterUser;
@@ -55,6 +60,7 @@ pub(crate) use register_user::registered_for_tests;
 pub use reinstate_user::ReinstateUser;
 pub use request_otp::{RequestOtp, is_for_users};
 pub use revoke_all_sessions::RevokeAllSessions;
+pub use revoke_api_key::RevokeApiKey;
 pub use revoke_session::RevokeSession;
 pub use standing::{Ask, Ended, Right, Standing};
 pub use suspend_user::SuspendUser;
@@ -107,6 +113,11 @@ fn authority(context: &Context<'_>, world: &World) -> Result<Authority, Rejectio
     }
 }
 
+/// Whether an id was made just now.
+fn made_just_now(context: &Context<'_>, id: Uuid) -> bool {
+    made(id).is_some_and(|made| made + OLD > context.time && made < context.time + AHEAD)
+}
+
 /// Demands a service: an operator, or a worker of ours.
 fn only_services(context: &Context<'_>) -> Result<(), Rejection> {
     match context.actor {
@@ -121,9 +132,7 @@ const AHEAD: TimeDelta = TimeDelta::minutes(2);
 
 /// Whether the id of a new thing, which is the target, was made just now.
 fn check_age(context: &Context<'_>, id: Uuid) -> Result<(), Rejection> {
-    let young =
-        made(id).is_some_and(|made| made + OLD > context.time && made < context.time + AHEAD);
-    if !young {
+    if !made_just_now(context, id) {
         return Err(Rejection::invalid(
             "target",
             "The id of what is new is a UUIDv7 that was made within the last five minutes.",

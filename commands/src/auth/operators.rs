@@ -1,8 +1,8 @@
 //! What the commands of those have in common who have a say over the accounts of others.
 
 use echolog_events::{
-    AdminAction, AdminActionRecorded, AdminRosterChanged, AuditEvent, AuthEvent, Event, JsonMap,
-    RevokedReason, UserRole, Uuid,
+    AdminAction, AdminActionRecorded, AdminRosterChanged, ApiKeyRevoked, AuditEvent, AuthEvent,
+    CredentialEvent, Event, JsonMap, RevokedReason, UserRole, Uuid,
 };
 use serde_json::Value;
 
@@ -94,6 +94,18 @@ pub(super) fn sessions_end(
 ) -> impl Iterator<Item = NewEvent> {
     let open = world.sessions(context.target).open.keys();
     open.map(move |session| ends(context.target, *session, reason, by).into())
+}
+
+/// All API keys end.
+pub(super) fn keys_end(
+    context: &Context<'_>,
+    world: &World,
+    by_user_id: Option<Uuid>,
+) -> impl Iterator<Item = NewEvent> {
+    let user_id = context.target;
+    let open = world.credentials(user_id).api_keys.open.keys();
+    open.map(move |id| ApiKeyRevoked { user_id, api_key_id: *id, by_user_id })
+        .map(|revoked| CredentialEvent::ApiKeyRevoked(revoked).into())
 }
 
 /// What the audit remembers of it.

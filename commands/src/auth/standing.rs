@@ -2,7 +2,8 @@
 //! command, since nothing changes.
 
 use echolog_events::{
-    AccountEvent, AccountStatus, AuthEvent, Event, SessionEvent, Time, TokenHash, Uuid,
+    AccountEvent, AccountStatus, AuthEvent, CredentialEvent, Event, Scope, SessionEvent, Time,
+    TokenHash, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -26,13 +27,17 @@ pub struct Ask {
 pub enum Right {
     /// A session.
     Session(Uuid),
+    /// An API key.
+    ApiKey(Uuid),
 }
 
 /// Somebody may be connected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Until then, if nothing happens before.
-    pub expires_at: Time,
+    pub expires_at: Option<Time>,
+    /// Whose commands may be sent; `None`: those of all domains.
+    pub scopes: Option<Vec<Scope>>,
 }
 
 impl Ask {
@@ -41,16 +46,23 @@ impl Ask {
         needs.want(Key::User(self.user_id));
         match self.right {
             Right::Session(_) => needs.want(Key::Sessions(self.user_id)),
+            Right::ApiKey(_) => needs.want(Key::Credentials(self.user_id)),
         }
     }
 
     /// The answer; `None` if not, whatever the reason.
     #[must_use]
     pub fn standing(&self, world: &World, now: Time) -> Option<Standing> {
-        let (hash, expires_at) = match self.right {
+        let (hash, standing) = match self.right {
             Right::Session(id) => {
                 let session = world.sessions(self.user_id).live(id, now)?;
-                (&session.token_hash, session.expires_at)
+                let expires_at = Some(session.expires_at);
+                (&session.token_hash, Standing { expires_at, scopes: None })
+            }
+            Right::ApiKey(id) => {
+                let key = world.credentials(self.user_id).api_keys.live(id, now)?;
+                let scopes = Some(key.scopes.clone());
+                (&key.key_hash, Standing { expires_at: key.expires_at, scopes })
             }
         };
         let proved = self.shown.as_ref().is_none_or(|shown| is_same(shown, hash));
@@ -59,7 +71,7 @@ impl Ask {
             AccountStatus::Active | AccountStatus::Pending => true,
             AccountStatus::Suspended | AccountStatus::Banned | AccountStatus::Deleted => false,
         };
-        (proved && may).then_some(Standing { expires_at })
+        (proved && may).then_some(standing)
     }
 }
 
@@ -94,6 +106,9 @@ impl Ended {
                 | AccountEvent::UserBanned(_)
                 | AccountEvent::UserDeleted(_)),
             ) => Some(Self::Account(stops.user_id())),
+            Event::Credentials(CredentialEvent::ApiKeyRevoked(e)) => {
+                Some(Self::Right(e.user_id, Right::ApiKey(e.api_key_id)))
+            }
             Event::Sessions(
                 SessionEvent::LoginSucceeded(_)
                 | SessionEvent::LoginFailed(_)
@@ -104,6 +119,16 @@ impl Ended {
                 | SessionEvent::SessionRefreshed(_)
                 | SessionEvent::RefreshTokenReused(_)
                 | SessionEvent::SessionActivityRecorded(_),
+            )
+            | Event::Credentials(
+                CredentialEvent::TwoFactorBegun(_)
+                | CredentialEvent::TwoFactorEnabled(_)
+                | CredentialEvent::TwoFactorDisabled(_)
+                | CredentialEvent::TotpUsed(_)
+                | CredentialEvent::RecoveryCodesGenerated(_)
+                | CredentialEvent::RecoveryCodeUsed(_)
+                | CredentialEvent::ApiKeyCreated(_)
+                | CredentialEvent::ApiKeyUsed(_),
             )
             | Event::Auth(
                 AuthEvent::UserRegistered(_)
@@ -118,7 +143,6 @@ impl Ended {
             | Event::Passwords(_)
             | Event::Codes(_)
             | Event::Audit(_)
-            | Event::Credentials(_)
             | Event::Users(_)
             | Event::Messages(_)
             | Event::System(_) => None,
@@ -160,7 +184,8 @@ mod tests {
     fn the_present_token_of_a_live_session_is_right() {
         let story = logged_in(story(), 1);
         let lifetime = Settings::default().session_lifetime;
-        let stands = Some(Standing { expires_at: Time::default() + lifetime });
+        let expires_at = Some(Time::default() + lifetime);
+        let stands = Some(Standing { expires_at, scopes: None });
         let now = TimeDelta::zero();
         for right in [ask(1, 1, shown(1)), ask(1, 1, None)] {
             assert_eq!(answer(&story, &right, now), stands);

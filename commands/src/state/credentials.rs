@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use echolog_events::{CodeHash, CredentialEvent, Event, Time, Uuid};
 use serde::{Deserialize, Serialize};
 
-/// What decisions remember of a user's second factors.
+use super::ApiKeys;
+
+/// What decisions remember of a user's second factors and API keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Credentials {
     /// The authenticator that was begun last and not enabled.
@@ -12,6 +14,9 @@ pub struct Credentials {
     pub authenticator: Option<Authenticator>,
     /// The recovery codes that are good.
     pub recovery_codes: BTreeMap<Uuid, CodeHash>,
+    /// API keys.
+    #[serde(default)]
+    pub api_keys: ApiKeys,
 }
 
 /// An authenticator that is not in use yet.
@@ -39,7 +44,12 @@ pub struct Authenticator {
 impl Credentials {
     /// None.
     pub(crate) const fn new() -> Self {
-        Self { begun: None, authenticator: None, recovery_codes: BTreeMap::new() }
+        Self {
+            begun: None,
+            authenticator: None,
+            recovery_codes: BTreeMap::new(),
+            api_keys: ApiKeys::new(),
+        }
     }
 
     /// Whether a password alone does not prove who somebody is.
@@ -63,7 +73,10 @@ impl Credentials {
                     step: e.step.unwrap_or_default(),
                 });
             }
-            CredentialEvent::TwoFactorDisabled(_) => *self = Self::new(),
+            CredentialEvent::TwoFactorDisabled(_) => {
+                let api_keys = std::mem::take(&mut self.api_keys);
+                *self = Self { api_keys, ..Self::new() };
+            }
             CredentialEvent::TotpUsed(e) => {
                 if let Some(authenticator) = &mut self.authenticator {
                     authenticator.step = e.step;
@@ -76,6 +89,9 @@ impl Credentials {
             CredentialEvent::RecoveryCodeUsed(e) => {
                 self.recovery_codes.remove(&e.code_id);
             }
+            CredentialEvent::ApiKeyCreated(e) => self.api_keys.create(e),
+            CredentialEvent::ApiKeyUsed(_) => {}
+            CredentialEvent::ApiKeyRevoked(e) => self.api_keys.revoke(e.api_key_id),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `projection.deciders`; a change of their shape is a change of that projection and needs a rebuild of
 //! it. `Sessions` follows two streams of an account, `session` and `password`.
 
+mod api_keys;
 mod block;
 mod claim;
 mod codes;
@@ -15,6 +16,7 @@ mod roster;
 mod sessions;
 mod user;
 
+pub use api_keys::{ApiKey, ApiKeys};
 pub use block::Blocks;
 pub use claim::Claim;
 pub use codes::{Code, Codes};
@@ -35,7 +37,7 @@ pub enum State {
     User(Option<User>),
     /// The sessions of an account.
     Sessions(Sessions),
-    /// The second factors of a user.
+    /// What else proves who a user is.
     Credentials(Credentials),
     /// The one-time codes of an account.
     Codes(Codes),

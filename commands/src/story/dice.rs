@@ -3,7 +3,7 @@
 use echolog_events::{ConversationType, Event, MessagesEvent, Role, Uuid};
 use serde_json::{Value, json};
 
-use super::{Story, codes, factors, id, logins, operators};
+use super::{Story, api_keys, codes, factors, id, logins, operators};
 use crate::auth::Findings;
 use crate::{Actor, Command, CommandType, ContentType, Decision, Key, World};
 
@@ -58,6 +58,9 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (2, "auth", "change_password"),
     (3, "auth", "request_otp"),
     (4, "auth", "verify_otp"),
+    (3, "auth", "create_api_key"),
+    (2, "auth", "record_api_key_use"),
+    (3, "auth", "revoke_api_key"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.
@@ -208,6 +211,9 @@ impl Story {
         }
         if codes::NAMES.contains(&name) {
             return self.roll_code(name, roll);
+        }
+        if api_keys::NAMES.contains(&name) {
+            return self.roll_api_key(name, roll);
         }
         let scene = Scene::new(self, roll);
         let (actor, target) = match name {
@@ -420,7 +426,7 @@ mod tests {
     fn every_command_is_rolled_and_accepted() {
         let mut runner = TestRunner::deterministic();
         let mut changed = BTreeSet::new();
-        for _ in 0..100 {
+        for _ in 0..300 {
             let rolls = prop::collection::vec(any::<[u8; 6]>(), 60).new_tree(&mut runner);
             let mut story = Story::of_dice();
             let rolls = rolls.expect("rolls").current().into_iter().map(Roll::from);

@@ -129,7 +129,13 @@ impl CalloutKeys {
         grant: &Grant<'_>,
         now: i64,
     ) -> Result<Bytes, CalloutError> {
-        let Grant { names, actor, tags, expires } = grant;
+        let Grant { names, actor, domains, tags, expires } = grant;
+        let (publish, hear) = match domains {
+            None => (names.publishable(actor), names.audible(actor)),
+            Some(domains) => {
+                (names.publishable_in(actor, domains), names.audible_in(actor, domains))
+            }
+        };
         let user = Claims {
             jti: request.user_nkey.clone(),
             iss: self.issuer.public_key(),
@@ -141,8 +147,8 @@ impl CalloutKeys {
             nats: User {
                 r#type: "user",
                 version: 2,
-                r#pub: Allowed { allow: names.publishable(actor) },
-                sub: Allowed { allow: names.audible(actor) },
+                r#pub: Allowed { allow: publish },
+                sub: Allowed { allow: hear },
                 subs: SUBSCRIPTIONS,
                 data: -1,
                 payload: PAYLOAD,
@@ -191,6 +197,8 @@ pub struct Grant<'a> {
     pub names: &'a Names,
     /// Whom it speaks for, and for nobody else.
     pub actor: &'a str,
+    /// Whose commands it may send; `None`: those of all domains.
+    pub domains: Option<&'a [&'a str]>,
     /// What it stands for, such as `session:…`; without a slash.
     pub tags: &'a [String],
     /// When the server ends the connection, in seconds since 1970.
@@ -367,7 +375,8 @@ mod tests {
 
         let names = Names::new("main").expect("a good name");
         let tags = ["session:1".to_owned()];
-        let grant = Grant { names: &names, actor: "anon-1", tags: &tags, expires: 3601 };
+        let grant =
+            Grant { names: &names, actor: "anon-1", domains: None, tags: &tags, expires: 3601 };
         let answer = server.hear(&keys.admit(&request, &grant, 1).expect("keys"), &keys);
         let user = answer.nats["jwt"].as_str().expect("a permission");
         let user = Claims::<Value>::verify(user).expect("signed");
@@ -388,6 +397,20 @@ mod tests {
                 "tags": ["session:1"],
             })
         );
+
+        let grant = Grant { domains: Some(&["users"]), ..grant };
+        let answer = server.hear(&keys.admit(&request, &grant, 1).expect("keys"), &keys);
+        let user = answer.nats["jwt"].as_str().expect("a permission");
+        let user = Claims::<Value>::verify(user).expect("signed").nats;
+        let allowed = ["cmd", "req", "qry"].map(|kind| format!("{kind}.main.anon-1.users.>"));
+        assert_eq!(user["pub"], json!({ "allow": allowed }));
+        let heard = [
+            "out.main.anon-1.>",
+            "_INBOX_anon-1.>",
+            "live.main.anon-1.users",
+            "live.main.anon-1.users.>",
+        ];
+        assert_eq!(user["sub"], json!({ "allow": heard }));
 
         let refused = server.hear(&keys.refuse(&request, 1).expect("keys"), &keys).nats;
         assert_eq!((refused.get("jwt"), &refused["error"]), (None, &json!("not admitted")));

@@ -1,10 +1,10 @@
 //! What an event changes, row by row.
 
 use echolog_events::{
-    AccountEvent, AccountStatus, AuthEvent, Body, ConversationCreated, ConversationUpdated,
-    CredentialEvent, DeviceType, Event, JsonMap, MessageSent, MessagesEvent, ParticipantJoined,
-    PasswordEvent, ProfileUpdated, Reaction, Recorded, RevokedReason, Role, SessionEvent,
-    SessionRefreshed, SessionStarted, UserRegistered, UsersEvent, Uuid,
+    AccountEvent, AccountStatus, ApiKeyCreated, AuthEvent, Body, ConversationCreated,
+    ConversationUpdated, CredentialEvent, DeviceType, Event, JsonMap, MessageSent, MessagesEvent,
+    ParticipantJoined, PasswordEvent, ProfileUpdated, Reaction, Recorded, RevokedReason, Role,
+    SessionEvent, SessionRefreshed, SessionStarted, UserRegistered, UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ const REDACTED: &str = "[redacted]";
 pub(super) enum Table {
     Users,
     Sessions,
+    ApiKeys,
     Profiles,
     BlockedUsers,
     Conversations,
@@ -32,7 +33,7 @@ pub(super) enum Table {
 impl Table {
     pub(super) fn schema(self) -> &'static str {
         match self {
-            Self::Users | Self::Sessions => "auth",
+            Self::Users | Self::Sessions | Self::ApiKeys => "auth",
             Self::Profiles | Self::BlockedUsers => "users",
             Self::Conversations
             | Self::Participants
@@ -46,6 +47,7 @@ impl Table {
         match self {
             Self::Users => "users",
             Self::Sessions => "sessions",
+            Self::ApiKeys => "api_keys",
             Self::Profiles => "profiles",
             Self::BlockedUsers => "blocked_users",
             Self::Conversations => "conversations",
@@ -313,15 +315,33 @@ fn credential(event: &CredentialEvent, at: &Value) -> Vec<Change> {
     let method = match event {
         CredentialEvent::TwoFactorEnabled(e) => Some(e.method.name()),
         CredentialEvent::TwoFactorDisabled(_) => None,
+        CredentialEvent::ApiKeyCreated(e) => {
+            let row = ids::api_key(e.user_id, e.api_key_id);
+            return vec![user_row(Table::ApiKeys, row, new_key(e, at))];
+        }
+        CredentialEvent::ApiKeyRevoked(e) => {
+            let row = ids::api_key(e.user_id, e.api_key_id);
+            let revoked = Op::Patch(json!({ "revoked_at": at, "updated_at": at }));
+            return vec![user_row(Table::ApiKeys, row, revoked)];
+        }
         CredentialEvent::TwoFactorBegun(_)
         | CredentialEvent::TotpUsed(_)
         | CredentialEvent::RecoveryCodesGenerated(_)
-        | CredentialEvent::RecoveryCodeUsed(_) => return Vec::new(),
+        | CredentialEvent::RecoveryCodeUsed(_)
+        | CredentialEvent::ApiKeyUsed(_) => return Vec::new(),
     };
     let user = json!({
         "two_factor_enabled": method.is_some(), "two_factor_method": method, "updated_at": at,
     });
     vec![user_row(Table::Users, event.user_id(), Op::Patch(user))]
+}
+
+fn new_key(e: &ApiKeyCreated, at: &Value) -> Op {
+    Op::Insert(json!({
+        "id": e.api_key_id, "user_id": e.user_id, "name": e.name, "key_prefix": e.key_prefix,
+        "key_hash": REDACTED, "scopes": e.scopes, "expires_at": e.expires_at.map(times::json),
+        "revoked_at": null, "created_at": at, "updated_at": at,
+    }))
 }
 
 fn started(e: &SessionStarted, at: &Value) -> Op {

@@ -150,7 +150,10 @@ fn credential(event: &CredentialEvent) -> Option<Entry<'_>> {
         CredentialEvent::TwoFactorBegun(_)
         | CredentialEvent::TotpUsed(_)
         | CredentialEvent::RecoveryCodesGenerated(_)
-        | CredentialEvent::RecoveryCodeUsed(_) => None,
+        | CredentialEvent::RecoveryCodeUsed(_)
+        | CredentialEvent::ApiKeyCreated(_)
+        | CredentialEvent::ApiKeyUsed(_)
+        | CredentialEvent::ApiKeyRevoked(_) => None,
     }
 }
 

@@ -224,6 +224,9 @@ impl Factors {
                 code.used_at = Some(meta.time);
                 code.updated_at = Some(meta.time);
             }
+            CredentialEvent::ApiKeyCreated(_)
+            | CredentialEvent::ApiKeyUsed(_)
+            | CredentialEvent::ApiKeyRevoked(_) => {}
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 mod codes;
 mod factors;
 mod history;
+mod keys;
 mod security;
 mod sessions;
 mod tokens;
@@ -20,6 +21,7 @@ use sqlx::PgConnection;
 
 use self::codes::Codes;
 use self::factors::Factors;
+use self::keys::ApiKeys;
 use self::sessions::Sessions;
 use self::tokens::{Token, Tokens};
 use self::users::{Stopped, Users};
@@ -35,6 +37,7 @@ pub(crate) struct Auth {
     tokens: tokens::Statements,
     factors: factors::Statements,
     codes: codes::Statements,
+    keys: keys::Statements,
     history: Table,
     security: Table,
 }
@@ -46,6 +49,7 @@ struct Batch<'a> {
     tokens: Tokens<'a>,
     factors: Factors,
     codes: Codes<'a>,
+    keys: ApiKeys<'a>,
     history: Rows,
     security: Rows,
 }
@@ -58,6 +62,7 @@ impl Auth {
             tokens: tokens::Statements::new(target),
             factors: factors::Statements::new(target),
             codes: codes::Statements::new(target),
+            keys: keys::Statements::new(target),
             history: Table::new(target, "login_history", history::COLUMNS),
             security: Table::new(target, "security_events", security::COLUMNS),
         }
@@ -74,6 +79,7 @@ impl Auth {
             tokens: Tokens::default(),
             factors: Factors::load(connection, &self.factors, events).await?,
             codes: Codes::default(),
+            keys: ApiKeys::default(),
             history: Rows::new(),
             security: Rows::new(),
         };
@@ -85,6 +91,7 @@ impl Auth {
         batch.tokens.write(connection, &self.tokens).await?;
         batch.factors.write(connection, &self.factors).await?;
         batch.codes.write(connection, &self.codes).await?;
+        batch.keys.write(connection, &self.keys).await?;
         batch.history.send(connection, &self.history).await?;
         Ok(batch.security.send(connection, &self.security).await?)
     }
@@ -164,6 +171,9 @@ impl<'a> Batch<'a> {
             | CredentialEvent::TotpUsed(_)
             | CredentialEvent::RecoveryCodesGenerated(_)
             | CredentialEvent::RecoveryCodeUsed(_) => {}
+            CredentialEvent::ApiKeyCreated(e) => self.keys.create(&event.meta, e),
+            CredentialEvent::ApiKeyUsed(e) => self.keys.note_use(&event.meta, e),
+            CredentialEvent::ApiKeyRevoked(e) => self.keys.revoke(&event.meta, e),
         }
         security::credential(event, known, &mut self.security);
         self.factors.see(event, known)

@@ -104,7 +104,19 @@ pub(super) fn credential(event: &Recorded, known: &CredentialEvent, rows: &mut R
         }
         CredentialEvent::RecoveryCodesGenerated(_) => ("info", json!({})),
         CredentialEvent::RecoveryCodeUsed(_) => ("warning", json!({})),
-        CredentialEvent::TwoFactorBegun(_) | CredentialEvent::TotpUsed(_) => return,
+        CredentialEvent::ApiKeyCreated(e) => {
+            let metadata = json!({
+                "api_key_id": e.api_key_id, "name": e.name, "key_prefix": e.key_prefix,
+                "scopes": e.scopes, "expires_at": e.expires_at.map(times::json),
+            });
+            ("warning", metadata)
+        }
+        CredentialEvent::ApiKeyRevoked(e) => {
+            ("info", json!({ "api_key_id": e.api_key_id, "by_user_id": e.by_user_id }))
+        }
+        CredentialEvent::TwoFactorBegun(_)
+        | CredentialEvent::TotpUsed(_)
+        | CredentialEvent::ApiKeyUsed(_) => return,
     };
     let notice = Notice {
         user: known.user_id(),

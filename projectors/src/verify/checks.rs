@@ -258,6 +258,11 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
          WHERE s.revoked_at IS NULL AND u.account_status IN ('banned', 'deleted')",
     ),
     (
+        "API keys of nobody",
+        "SELECT k.user_id, k.id FROM auth.api_keys AS k
+         WHERE NOT EXISTS (SELECT FROM auth.users AS u WHERE u.id = k.user_id)",
+    ),
+    (
         "accounts without a profile or settings",
         "SELECT u.id FROM auth.users AS u
          LEFT JOIN users.profiles AS p ON p.user_id = u.id

@@ -1,7 +1,8 @@
 //! Who sees which rows.
 
 use echolog_events::{
-    ConversationCreated, ConversationType, Event, MessagesEvent, ParticipantJoined, Role,
+    ApiKeyCreated, ConversationCreated, ConversationType, CredentialEvent, Event, MessagesEvent,
+    ParticipantJoined, Role, Scope, Stream, StreamKey, TokenHash,
 };
 use echolog_projectors::{Projection, rebuild::Rebuild};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -54,6 +55,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
         "id, account_id, user_id, identifier, purpose, attempts, verified, expires_at",
         OWN,
     ),
+    ("auth.api_keys", "id, user_id, name, key_prefix, scopes, usage_count, revoked_at", OWN),
     ("auth.login_history", "*", OWN),
     ("auth.security_events", "*", OWN),
     (
@@ -163,6 +165,17 @@ async fn town() -> (Log, Tables) {
     log.leave(id(GROUP), id(CAROL));
     log.block(id(ADA), id(DAVE));
     for (user, session) in [(ADA, 1), (ADA, 2), (BOB, 1), (ADMIN, 1)] {
+        let key = ApiKeyCreated {
+            user_id: id(user),
+            api_key_id: id(0xa000 + 16 * user + session),
+            name: "a server".to_owned(),
+            key_prefix: "ek_AZLzxKqq".to_owned(),
+            key_hash: TokenHash::new(format!("key {session} of {user}")),
+            scopes: vec![Scope::Messages],
+            expires_at: None,
+        };
+        let key = Event::Credentials(CredentialEvent::ApiKeyCreated(key));
+        log.command(id(user), vec![(StreamKey::of(Stream::Credential, id(user)), key)]);
         log.log_in(id(user), id(0x5e0 + session), &format!("device {session}"));
     }
     log.account(vec![failed(id(EVE), Some(id(EVE)), true)]);

@@ -92,6 +92,8 @@ async fn what_is_broken_by_hand_is_found() {
         ("UPDATE auth.users SET locked = false", "ends of no lock"),
         ("DELETE FROM auth.users WHERE username = 'Bob'", "live sessions of nobody"),
         ("UPDATE auth.users SET account_status = 'banned'", "banned or deleted"),
+        ("INSERT INTO auth.api_keys (id, user_id, name, key_prefix, key_hash, scopes, usage_count, created_at, updated_at)
+            VALUES (gen_random_uuid(), gen_random_uuid(), 'x', 'ek_', 'x', '{users}', 0, now(), now())", "API keys of nobody"),
         ("DELETE FROM users.settings", "without a profile or settings"),
         ("UPDATE users.profiles SET username = 'x'", "another username"),
         ("DELETE FROM auth.users WHERE username = 'Eve'", "blocks of nobody"),

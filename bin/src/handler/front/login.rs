@@ -1,6 +1,8 @@
 //! Who somebody is who logs in: found out before the owner of the account decides.
 
-use echolog_commands::auth::{Check, Findings, LogIn, Login, NameType, Refresh, RefreshSession};
+use echolog_commands::auth::{
+    Check, CreateApiKey, Findings, LogIn, Login, NameType, Refresh, RefreshSession,
+};
 use echolog_commands::fields::Password;
 use echolog_commands::state::Claim;
 use echolog_commands::{ClaimId, Rejection, State, fields};
@@ -13,7 +15,7 @@ use super::Front;
 use super::password::{Stored, password_of};
 use crate::clock;
 use crate::outbox::{Channel, Letter};
-use crate::tokens::{self, Tokens};
+use crate::tokens::{self, ApiKey, Tokens};
 
 /// What was found out.
 #[derive(Default)]
@@ -136,6 +138,18 @@ impl Front {
             (true, true) => Check::Right,
         };
         Ok(Checked { check, number, weak })
+    }
+
+    /// Makes a key.
+    pub(super) fn new_api_key(
+        subject: &CommandSubject,
+        command: &CreateApiKey,
+    ) -> Result<Found, Rejection> {
+        let user = fields::parse_id(&subject.target)
+            .map_err(|message| Rejection::invalid("target", message))?;
+        let (key, kept) = ApiKey::make(user, command.api_key_id.get());
+        let findings = Findings { api_key: Some(kept), ..Findings::default() };
+        Ok(Found { findings, told: vec![("api_key", key.into())], home: None, letter: None })
     }
 }
 

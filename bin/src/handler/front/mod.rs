@@ -125,6 +125,8 @@ impl Front {
             self.verify_otp(&subject, verify).await?
         } else if let Command::ChangePassword(change) = &mut command {
             self.change_password(&subject, change).await?
+        } else if let Command::CreateApiKey(create) = &command {
+            Self::new_api_key(&subject, create)?
         } else {
             if let Command::RegisterUser(register) = &mut command
                 && let Some(hash) = self.first_password(&subject, register).await?

@@ -27,6 +27,12 @@ const FACTS: &[(&str, &str, &str, &str)] = &[
          revoked_reason created_at",
     ),
     (
+        "auth",
+        "api_keys",
+        "api_keys",
+        "id user_id name key_prefix key_hash scopes expires_at revoked_at created_at",
+    ),
+    (
         "users",
         "profiles",
         "profiles",
@@ -98,9 +104,9 @@ pub(super) fn facts(conversation: Option<String>, table: impl Fn(&str) -> Vec<Va
             let image: Image = columns.split_whitespace().filter_map(shown).collect();
             let id = image.get("id").or_else(|| image.get("user_id")).and_then(Value::as_str);
             let mut id = id.expect("every row has one").to_owned();
-            if *name == "sessions" {
+            if let "sessions" | "api_keys" = *name {
                 let user = image["user_id"].as_str().expect("its user");
-                id = id_of_key("auth.sessions", &[user, &id]).to_string();
+                id = id_of_key(&format!("auth.{name}"), &[user, &id]).to_string();
             }
             let key = ((*schema).to_owned(), (*known_as).to_owned(), conversation.clone(), id);
             rows.insert(key, image);
@@ -171,7 +177,7 @@ impl Audit {
 /// A value as the audit shows it: secrets not at all, times with microseconds.
 fn show(column: &str, value: &Value) -> Value {
     match value.as_str() {
-        Some(_) if column == "password_hash" || column.ends_with("_token") => json!("[redacted]"),
+        Some(_) if column.ends_with("_hash") || column.ends_with("_token") => json!("[redacted]"),
         Some(time) if column.ends_with("_at") || column.ends_with("_until") => {
             json!(time.replace("+00:00", ".000000Z"))
         }

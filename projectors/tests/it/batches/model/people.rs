@@ -3,6 +3,7 @@
 mod accounts;
 mod codes;
 mod factors;
+mod keys;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -66,6 +67,7 @@ pub(super) struct People {
     factors: Factors,
     /// By account and id.
     codes: BTreeMap<(Uuid, Uuid), Value>,
+    keys: BTreeMap<(Uuid, Uuid), Value>,
 }
 
 impl People {
@@ -166,6 +168,7 @@ impl People {
             "admin_actions" => self.admin_actions.clone(),
             "sensitive_data_access" => self.looks.clone(),
             "sessions" => self.sessions.sessions.values().cloned().collect(),
+            "api_keys" => self.keys.values().cloned().collect(),
             "refresh_tokens" => self.sessions.tokens.clone(),
             "two_factor_factors" => self.factors.factors.clone(),
             "recovery_codes" => self.factors.codes.clone(),

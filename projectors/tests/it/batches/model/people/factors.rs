@@ -68,6 +68,9 @@ impl People {
                 change(&mut self.factors.codes, &json!(e.code_id), &changes);
                 self.tell(event, user, "warning", &json!({}));
             }
+            CredentialEvent::ApiKeyCreated(e) => self.key_created(event, e),
+            CredentialEvent::ApiKeyUsed(e) => self.key_used(event, e),
+            CredentialEvent::ApiKeyRevoked(e) => self.key_revoked(event, e),
         }
     }
 
