@@ -66,5 +66,5 @@ pub(crate) async fn verify(log: &EventLog, database: &Database) -> anyhow::Resul
 fn differing(named: &BTreeSet<Uuid>, shown: &BTreeSet<Uuid>) -> Option<Finding> {
     let rows: Vec<String> = named.symmetric_difference(shown).map(Uuid::to_string).collect();
     let (check, count) = ("administrators of the log alone, or of the tables alone", rows.len());
-    (count > 0).then(|| Finding { check, count: count as u64, rows })
+    (count > 0).then_some(Finding { check, count: count as u64, rows })
 }

@@ -35,11 +35,11 @@ async fn story(mut command: Command, encoding: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn python() -> Command {
+pub(crate) fn python(story: &str) -> Command {
     let python = std::env::var_os("ECHOLOG_TEST_PYTHON")
         .map_or_else(|| root().join(".dev/venv/bin/python"), PathBuf::from);
     let mut command = Command::new(python);
-    command.arg(root().join("tests/clients/python/story.py"));
+    command.arg(root().join("tests/clients/python").join(story));
     command
 }
 
@@ -51,12 +51,12 @@ fn node() -> Command {
 
 #[test]
 fn python_in_messagepack() {
-    run(story(python(), "application/msgpack"));
+    run(story(python("story.py"), "application/msgpack"));
 }
 
 #[test]
 fn python_in_json() {
-    run(story(python(), "application/json"));
+    run(story(python("story.py"), "application/json"));
 }
 
 #[test]

@@ -130,6 +130,21 @@ fn a_user_logs_in_and_connects_with_the_token() {
     });
 }
 
+#[test]
+fn a_client_in_python_logs_in_and_connects_with_the_token() {
+    run(async {
+        let (broker, t) = site().await?;
+        let output = crate::clients::python("login.py")
+            .env("NATS_URL", format!("nats://127.0.0.1:{}", broker.nats.port()))
+            .env("ECHOLOG_TENANT", &t.config.tenant)
+            .output()
+            .await?;
+        let shown = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "{shown}");
+        Ok(())
+    });
+}
+
 fn is_violation(said: &[Said]) -> bool {
     said.iter()
         .any(|it| matches!(it, Said::Error(error) if error.contains("Permissions Violation")))
@@ -382,6 +397,54 @@ fn a_program_connects_with_a_key_and_does_what_that_is_for() {
         let told = ["api_key_created"; 3].into_iter().chain(["api_key_revoked"]);
         let told: Vec<_> = told.map(|name| vec![name.to_owned()]).collect();
         assert_eq!(t.rows(tell).await?, told);
+        Ok(())
+    });
+}
+
+#[test]
+fn five_hundred_users_come_at_once_and_go_at_once() {
+    run(async {
+        let (broker, t) = site().await?;
+        let ada = register(&t, "ada").await?;
+        let mut tokens = Vec::new();
+        for _ in 0..50 {
+            tokens.push(token(&log_in(&t, "ada").await?).to_owned());
+        }
+        let begun = Instant::now();
+        let mut clients = tokio::task::JoinSet::new();
+        let port = broker.nats.port();
+        for number in 0..500 {
+            let shown = json!({ "auth_token": tokens[number % tokens.len()] });
+            clients.spawn(async move {
+                let begun = Instant::now();
+                // Whoever has to wait too long is sent away, and comes again.
+                let mut attempts = 1;
+                loop {
+                    match Raw::connect(port, shown.clone()).await? {
+                        Ok(raw) => return anyhow::Ok((raw, begun.elapsed(), attempts)),
+                        Err(refused) => anyhow::ensure!(attempts < 5, "{refused}"),
+                    }
+                    attempts += 1;
+                }
+            });
+        }
+        let (mut held, mut took, mut again) = (Vec::new(), Vec::new(), 0);
+        while let Some(connected) = clients.join_next().await {
+            let (raw, time, attempts) = connected??;
+            held.push(raw);
+            took.push(time);
+            again += attempts - 1;
+        }
+        took.sort_unstable();
+        let (all, p50, p99) = (begun.elapsed(), took[250], took[495]);
+        let rate = 500.0 / all.as_secs_f64();
+        println!("500 connects in {all:?}: {rate:.0}/s, p50 {p50:?}, p99 {p99:?}, {again} again");
+        let begun = Instant::now();
+        t.accept("svc-operator", "auth.revoke_all_sessions", ada, json!({})).await?;
+        for raw in held {
+            raw.ended().await?;
+        }
+        println!("all gone {:?} after their sessions were ended", begun.elapsed());
         Ok(())
     });
 }
