@@ -17,6 +17,7 @@ use crate::clock;
 const SESSION: &str = "es_";
 const REFRESH: &str = "er_";
 const API_KEY: &str = "ek_";
+const RESET: &str = "ep_";
 pub(super) const RANDOM: usize = 32;
 const MAC: usize = 16;
 
@@ -120,11 +121,7 @@ impl Tokens {
 impl Refresh {
     /// Reads a token; `None` for anything that we did not make.
     pub(crate) fn read(key: &[u8], token: &str) -> Option<Self> {
-        let bytes = BASE64URL_NOPAD.decode(token.strip_prefix(REFRESH)?.as_bytes()).ok()?;
-        let (said, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC)?)?;
-        let mut expected = Hmac::<Sha256>::new_from_slice(key).ok()?;
-        expected.update(said);
-        expected.verify_truncated_left(mac).ok()?;
+        let said = signed(key, token.strip_prefix(REFRESH)?)?;
         Some(Self {
             user: Uuid::from_slice(said.get(..16)?).ok()?,
             session: Uuid::from_slice(said.get(16..32)?).ok()?,
@@ -132,6 +129,47 @@ impl Refresh {
             hash: hash(token),
         })
     }
+}
+
+/// A token that stands for a password which was lost.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Reset {
+    pub(crate) user: Uuid,
+    pub(crate) reset: Uuid,
+    pub(crate) hash: TokenHash,
+}
+
+impl Reset {
+    /// A new one, and its text.
+    pub(crate) fn new(key: &[u8], user: Uuid, reset: Uuid) -> (Self, String) {
+        let mut bytes = [user.as_bytes().as_slice(), reset.as_bytes(), &random()].concat();
+        bytes.extend(mac(key, &bytes));
+        let token = format!("{RESET}{}", BASE64URL_NOPAD.encode(&bytes));
+        (Self { user, reset, hash: hash(&token) }, token)
+    }
+
+    /// Reads a token; `None` for anything that we did not make: for that no password is hashed.
+    pub(crate) fn read(key: &[u8], token: &str) -> Option<Self> {
+        let bytes = signed(key, token.strip_prefix(RESET)?)?;
+        if bytes.len() != 32 + RANDOM {
+            return None;
+        }
+        Some(Self {
+            user: Uuid::from_slice(bytes.get(..16)?).ok()?,
+            reset: Uuid::from_slice(bytes.get(16..32)?).ok()?,
+            hash: hash(token),
+        })
+    }
+}
+
+/// What we once put a MAC to.
+fn signed(key: &[u8], token: &str) -> Option<Vec<u8>> {
+    let mut bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+    let mac = bytes.split_off(bytes.len().checked_sub(MAC)?);
+    let mut expected = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    expected.update(&bytes);
+    expected.verify_truncated_left(&mac).ok()?;
+    Some(bytes)
 }
 
 /// What is kept of a token.
@@ -198,6 +236,16 @@ mod tests {
         for odd in ["", "er_", "er_AAAA", "er_=", "x"] {
             assert_eq!(Refresh::read(b"key", odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn a_reset_is_known_again() {
+        let (user, id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (reset, token) = Reset::new(b"key", user, id);
+        assert_eq!(Reset::read(b"key", &token), Some(reset));
+        assert_eq!(Reset::read(b"another", &token), None);
+        let refresh = Tokens::new(b"key", user, id, 7).refresh;
+        assert_eq!(Reset::read(b"key", &refresh.replace("er_", "ep_")), None, "it is longer");
     }
 
     #[test]

@@ -6,10 +6,11 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
-    BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, CreateApiKey, DeleteUser,
-    DisableTwoFactor, EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LogIn,
+    BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, CompletePasswordReset, CreateApiKey,
+    DeleteUser, DisableTwoFactor, EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LogIn,
     RecordApiKeyUse, RecordSessionActivity, RefreshSession, RegisterUser, ReinstateUser,
-    RequestOtp, RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser, UnlockUser, VerifyOtp,
+    RequestOtp, RequestPasswordReset, RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser,
+    UnlockUser, VerifyOtp,
 };
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
@@ -177,6 +178,8 @@ registry! {
     CreateApiKey = ("auth", "create_api_key", Secrecy::Always),
     RecordApiKeyUse = ("auth", "record_api_key_use", Secrecy::Plain),
     RevokeApiKey = ("auth", "revoke_api_key", Secrecy::Plain),
+    RequestPasswordReset = ("auth", "request_password_reset", Secrecy::Always),
+    CompletePasswordReset = ("auth", "complete_password_reset", Secrecy::Always),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),
     BlockUser = ("users", "block_user", Secrecy::Plain),
     UnblockUser = ("users", "unblock_user", Secrecy::Plain),

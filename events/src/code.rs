@@ -1,11 +1,11 @@
-//! Events of one-time codes. Stream `code`.
+//! Events of one-time codes and of tokens for passwords that were lost. Stream `code`.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{CodeHash, IdentifierType, Origin, Time, TokenHash};
 
-/// What happens to the one-time codes of an account.
+/// What happens to the one-time codes and tokens of an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CodeEvent {
     /// Somebody wants one.
@@ -14,6 +14,10 @@ pub enum CodeEvent {
     OtpVerified(OtpVerified),
     /// Somebody showed another.
     OtpAttemptFailed(OtpAttemptFailed),
+    /// Somebody has lost a password.
+    PasswordResetRequested(Box<PasswordResetRequested>),
+    /// There is another one for it.
+    PasswordResetCompleted(PasswordResetCompleted),
 }
 
 impl CodeEvent {
@@ -24,6 +28,8 @@ impl CodeEvent {
             Self::OtpRequested(e) => e.account_id,
             Self::OtpVerified(e) => e.account_id,
             Self::OtpAttemptFailed(e) => e.account_id,
+            Self::PasswordResetRequested(e) => e.account_id,
+            Self::PasswordResetCompleted(e) => e.user_id,
         }
     }
 }
@@ -90,6 +96,42 @@ pub struct OtpAttemptFailed {
     pub otp_id: Uuid,
     /// How many have failed with this one.
     pub attempts: u32,
+    /// From where.
+    pub origin: Origin,
+}
+
+/// Somebody has lost a password.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordResetRequested {
+    /// The user, or the stand-in of a name that nobody has.
+    pub account_id: Uuid,
+    /// The user, if there is one of that name.
+    pub user_id: Option<Uuid>,
+    /// The reset's id.
+    pub reset_id: Uuid,
+    /// Of where the token goes: the same as the stream of a claim to it would be named.
+    pub identifier_hash: String,
+    /// Of the token.
+    pub token_hash: TokenHash,
+    /// When it was made.
+    pub requested_at: Time,
+    /// How long it is good.
+    pub expires_at: Time,
+    /// The one that is not good any more because of it.
+    pub replaces: Option<Uuid>,
+    /// From where it was asked for.
+    pub origin: Origin,
+}
+
+/// There is another password for one that was lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordResetCompleted {
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// The reset's id.
+    pub reset_id: Uuid,
     /// From where.
     pub origin: Origin,
 }

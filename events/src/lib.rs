@@ -30,7 +30,10 @@ pub use auth::{
     AccountStatus, AdminRosterChanged, AuthEvent, ClaimKind, IdentifierClaimed, IdentifierReleased,
     PasswordHash, UserRegistered, UserRole, UserType,
 };
-pub use code::{CodeEvent, OtpAttemptFailed, OtpPurpose, OtpRequested, OtpVerified};
+pub use code::{
+    CodeEvent, OtpAttemptFailed, OtpPurpose, OtpRequested, OtpVerified, PasswordResetCompleted,
+    PasswordResetRequested,
+};
 pub use credential::{
     CodeHash, CredentialEvent, RecoveryCode, RecoveryCodeUsed, RecoveryCodesGenerated, TotpUsed,
     TwoFactorBegun, TwoFactorDisabled, TwoFactorEnabled, TwoFactorMethod,

@@ -133,6 +133,8 @@ registry! {
     Codes(CodeEvent::OtpRequested) = "auth.otp_requested" at 1,
     Codes(CodeEvent::OtpVerified) = "auth.otp_verified" at 1,
     Codes(CodeEvent::OtpAttemptFailed) = "auth.otp_attempt_failed" at 1,
+    Codes(CodeEvent::PasswordResetRequested) = "auth.password_reset_requested" at 1,
+    Codes(CodeEvent::PasswordResetCompleted) = "auth.password_reset_completed" at 1,
     Credentials(CredentialEvent::ApiKeyCreated) = "auth.api_key_created" at 1,
     Credentials(CredentialEvent::ApiKeyUsed) = "auth.api_key_used" at 1,
     Credentials(CredentialEvent::ApiKeyRevoked) = "auth.api_key_revoked" at 1,

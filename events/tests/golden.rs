@@ -235,6 +235,22 @@ fn samples() -> Vec<Event> {
             user_id: None,
             otp_id: id(8),
             attempts: 1,
+            origin: origin.clone(),
+        })),
+        Event::Codes(CodeEvent::PasswordResetRequested(Box::new(PasswordResetRequested {
+            account_id: user_id,
+            user_id: Some(user_id),
+            reset_id: id(10),
+            identifier_hash: "ee".to_owned(),
+            token_hash: TokenHash::new("ac"),
+            requested_at: later,
+            expires_at: later,
+            replaces: Some(id(11)),
+            origin: origin.clone(),
+        }))),
+        Event::Codes(CodeEvent::PasswordResetCompleted(PasswordResetCompleted {
+            user_id,
+            reset_id: id(10),
             origin,
         })),
         Event::Credentials(CredentialEvent::ApiKeyCreated(ApiKeyCreated {

@@ -74,6 +74,7 @@ impl Projection {
                 "sessions",
                 "refresh_tokens",
                 "otp_verifications",
+                "password_reset_tokens",
                 "two_factor_factors",
                 "recovery_codes",
                 "api_keys",

@@ -453,3 +453,68 @@ fn a_text_message_is_sent_until_it_is_taken() {
         Ok(())
     });
 }
+
+#[test]
+fn a_password_that_was_lost_makes_way_for_another() {
+    run(async {
+        let place = tempfile::tempdir()?;
+        let t = tenant(place.path()).await?;
+        let ada = clock::new_id();
+        let body = json!({
+            "username": "ada", "email": "ada@example.org", "password": "a password to be lost",
+        });
+        t.accept("anon-test", "auth.register_user", ada, body).await?;
+        let log_in = async |password: &str| {
+            let body = json!({ "identifier": "ada", "password": password });
+            t.client.send(&Request::new("anon-test", "auth.log_in", clock::new_id(), body)).await
+        };
+        log_in("a password to be lost").await?.data.context("a session")?;
+        let ask = async |identifier: &str| {
+            let reset = clock::new_id();
+            let body = json!({ "identifier": identifier });
+            let request = Request::new("anon-test", "auth.request_password_reset", reset, body);
+            anyhow::Ok((reset, t.client.send(&request).await?))
+        };
+        let (mut answers, mut last) = (Vec::new(), String::new());
+        for to in ["nobody@example.org", "ada@example.org"] {
+            let (reset, mut asked) = ask(to).await?;
+            last = reset.to_string();
+            let data = asked.data.take().unwrap_or_default();
+            assert_eq!(data["reset_id"], json!(reset));
+            let again = ask(to).await?.1;
+            answers.push((asked.status, asked.events, asked.error, code(&again)));
+        }
+        assert_eq!(answers[0], answers[1]);
+        let letter = letter(place.path(), "ada@example.org").await?;
+        assert_eq!(letters(place.path())?.len(), 1, "nobody gets none");
+        let token = letter.split_whitespace().find(|word| word.starts_with("ep_"));
+        let token = token.context("a token")?;
+        let reset = last;
+        let complete = async |reset: &str, token: &str, password: &str| {
+            let body = json!({ "token": token, "new_password": password });
+            let name = "auth.complete_password_reset";
+            t.client.send(&Request::new("anon-test", name, reset, body).projected()).await
+        };
+        let (other, made_up) = (clock::new_id().to_string(), "ep_AZLzxKqq");
+        for (reset, token) in [(&other, token), (&reset, made_up)] {
+            let refused = complete(reset, token, "another password").await?;
+            assert_eq!(code(&refused), Some(ErrorCode::Gone));
+        }
+        for _ in 0..5 {
+            assert_eq!(code(&log_in("a guess at it").await?), Some(ErrorCode::Unauthenticated));
+        }
+        let done = complete(&reset, token, "another password").await?;
+        assert_eq!(
+            done.events,
+            ["password_reset_completed", "password_changed", "user_unlocked", "session_revoked"]
+        );
+        let refused = complete(&reset, token, "a third password").await?;
+        assert_eq!(code(&refused), Some(ErrorCode::Gone), "it was used");
+        let old = log_in("a password to be lost").await?;
+        assert_eq!(code(&old), Some(ErrorCode::Unauthenticated));
+        assert_eq!(log_in("another password").await?.status, Status::Accepted);
+        let used = "SELECT used_at IS NOT NULL, length(token_hash) FROM auth.password_reset_tokens";
+        assert_eq!(t.rows(used).await?, [["true", "64"]]);
+        Ok(())
+    });
+}

@@ -433,6 +433,17 @@ fn no_secret_rests_anywhere() {
         let body = json!({ "api_key_id": clock::new_id(), "name": "key", "scopes": ["users"] });
         let key = t.accept(ada.id, "auth.create_api_key", ada.id, body).await?;
         let key = key.data.unwrap_or_default()["api_key"].as_str().unwrap_or_default().to_owned();
+        let reset = clock::new_id();
+        let body = json!({ "identifier": "ada@example.org" });
+        t.accept("anon-test", "auth.request_password_reset", reset, body).await?;
+        let letter = || std::fs::read_to_string(place.path().join(format!("{reset}.txt")));
+        let sent = || letter().is_ok_and(|letter| letter.ends_with("do.\n"));
+        eventually("the token is sent", || async { Ok(sent()) }).await?;
+        let letter = letter()?;
+        let token = letter.split_whitespace().find(|word| word.starts_with("ep_"));
+        let token = token.unwrap_or_default().to_owned();
+        let completed = json!({ "token": token, "new_password": "a marked password of a reset" });
+        t.accept("anon-test", "auth.complete_password_reset", reset, completed).await?;
         let all = all_that_rests(&t).await?;
         assert!(all.contains("login_failed") && all.contains("$argon2id$"), "it looks there");
         let tokens = [&first, &second]
@@ -445,6 +456,7 @@ fn no_secret_rests_anywhere() {
             "marked".to_owned(),
             one.proof.clone(),
             other.proof.clone(),
+            token,
         ]) {
             assert!(secret.len() > 5 && !all.contains(&secret), "{secret} rests somewhere");
         }

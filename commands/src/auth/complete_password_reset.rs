@@ -4,8 +4,8 @@ use echolog_events::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::attempt::check_is_present;
 use super::ends;
+use super::proof::check_is_present;
 use crate::doc::{Doc, optional};
 use crate::fields::{Password, Token};
 use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
@@ -66,7 +66,7 @@ impl Decide for CompletePasswordReset {
             return Err(gone());
         }
         let user = world.user(user_id).ok_or_else(gone)?;
-        match user.status {
+        match user.status_at(context.time) {
             AccountStatus::Active | AccountStatus::Pending => {}
             AccountStatus::Suspended | AccountStatus::Banned | AccountStatus::Deleted => {
                 return Err(Rejection::forbidden("The account may not act."));

@@ -47,6 +47,12 @@ pub struct Findings {
     /// For `verify_otp`.
     #[serde(default)]
     pub shown_code: Option<ShownCode>,
+    /// For `request_password_reset`.
+    #[serde(default)]
+    pub new_reset: Option<NewReset>,
+    /// For `complete_password_reset`; nothing if what was shown is no token of ours for this reset.
+    #[serde(default)]
+    pub reset: Option<Reset>,
 }
 
 impl Findings {
@@ -56,7 +62,9 @@ impl Findings {
         let login = self.login.as_ref().map(|login| login.session_id);
         let new_code = self.new_code.as_ref().map(|code| code.otp_id);
         let shown_code = self.shown_code.as_ref().map(|code| code.otp_id);
-        login.or(new_code).or(shown_code)
+        let new_reset = self.new_reset.as_ref().map(|reset| reset.reset_id);
+        let reset = self.reset.as_ref().map(|reset| reset.reset_id);
+        login.or(new_code).or(shown_code).or(new_reset).or(reset)
     }
 }
 
@@ -206,4 +214,30 @@ pub struct ShownCode {
     pub hash: CodeHash,
     /// Of a token that proves that it was right.
     pub proof_hash: TokenHash,
+}
+
+/// A token for a password that was lost, made and not sent yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewReset {
+    /// Its id, as the client wants it.
+    pub reset_id: Uuid,
+    /// The user, if there is one of that name.
+    pub user_id: Option<Uuid>,
+    /// Of where it goes: as the stream of a claim to it is named.
+    pub identifier_hash: String,
+    /// Of the token.
+    pub hash: TokenHash,
+}
+
+/// A token for a password that was lost, and another password.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reset {
+    /// The id of the token that it ought to be.
+    pub reset_id: Uuid,
+    /// Of the token that was shown.
+    pub hash: TokenHash,
+    /// The number of the hash that the account had.
+    pub password: u32,
+    /// What the new password was hashed to.
+    pub password_hash: PasswordHash,
 }

@@ -4,6 +4,7 @@ mod ban_user;
 mod begin_two_factor;
 mod change_password;
 mod change_user_role;
+mod complete_password_reset;
 mod create_api_key;
 mod delete_user;
 mod disable_two_factor;
@@ -22,6 +23,7 @@ mod refresh_session;
 mod register_user;
 mod reinstate_user;
 mod request_otp;
+mod request_password_reset;
 mod revoke_all_sessions;
 mod revoke_api_key;
 mod revoke_session;
@@ -40,6 +42,7 @@ pub use ban_user::BanUser;
 pub use begin_two_factor::BeginTwoFactor;
 pub use change_password::ChangePassword;
 pub use change_user_role::ChangeUserRole;
+pub use complete_password_reset::CompletePasswordReset;
 pub use create_api_key::CreateApiKey;
 pub use delete_user::DeleteUser;
 pub use disable_two_factor::DisableTwoFactor;
@@ -47,7 +50,7 @@ pub use enable_two_factor::EnableTwoFactor;
 pub use expire_session::ExpireSession;
 pub use findings::{
     Check, Findings, Holdings, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
-    NewRecoveryCodes, NewTokens, Refresh, SecondFactor, ShownCode,
+    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode,
 };
 pub use generate_recovery_codes::GenerateRecoveryCodes;
 pub use log_in::{LogIn, NameType};
@@ -59,6 +62,7 @@ pub use register_user::RegisterUser;
 pub(crate) use register_user::registered_for_tests;
 pub use reinstate_user::ReinstateUser;
 pub use request_otp::{RequestOtp, is_for_users};
+pub use request_password_reset::RequestPasswordReset;
 pub use revoke_all_sessions::RevokeAllSessions;
 pub use revoke_api_key::RevokeApiKey;
 pub use revoke_session::RevokeSession;

@@ -1,9 +1,9 @@
 use chrono::TimeDelta;
-use echolog_events::{CodeEvent, Event, IdentifierType, PasswordResetRequested, Stream};
+use echolog_events::{CodeEvent, Event, PasswordResetRequested, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{check_age, identifier};
+use super::{NameType, check_age, identifier};
 use crate::doc::{Doc, optional, required};
 use crate::fields::Text;
 use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
@@ -18,13 +18,13 @@ pub struct RequestPasswordReset {
     /// Where it goes.
     pub identifier: Text<1, 255>,
     /// Whether that is an address or a number.
-    pub identifier_type: Option<IdentifierType>,
+    pub identifier_type: Option<NameType>,
 }
 
 impl RequestPasswordReset {
     /// What kind of name it goes to.
     #[must_use]
-    pub fn identifier_type(&self) -> IdentifierType {
+    pub fn name_type(&self) -> NameType {
         self.identifier_type.unwrap_or_else(|| identifier::kind(self.identifier.as_str()))
     }
 
@@ -33,9 +33,9 @@ impl RequestPasswordReset {
     /// # Errors
     /// `invalid`: no token can go there.
     pub fn canonical(&self) -> Result<String, Rejection> {
-        let canonical = match self.identifier_type() {
-            IdentifierType::Username => None,
-            kind @ (IdentifierType::Email | IdentifierType::Phone) => {
+        let canonical = match self.name_type() {
+            NameType::Username => None,
+            kind @ (NameType::Email | NameType::Phone) => {
                 identifier::canonical(self.identifier.as_str(), kind)
             }
         };
@@ -98,7 +98,7 @@ impl Decide for RequestPasswordReset {
             replaces: codes.reset.as_ref().map(|reset| reset.id),
             origin: context.findings.origin.clone(),
         };
-        Ok(vec![CodeEvent::PasswordResetRequested(requested).into()])
+        Ok(vec![CodeEvent::PasswordResetRequested(Box::new(requested)).into()])
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {

@@ -27,6 +27,9 @@ pub struct Codes {
     pub open: BTreeMap<Uuid, Code>,
     /// Who asked lately, the earliest first.
     pub requests: VecDeque<Request>,
+    /// The token that stands for the password, if one was asked for.
+    #[serde(default)]
+    pub reset: Option<Reset>,
 }
 
 /// A code that was given out.
@@ -50,6 +53,17 @@ pub struct Code {
     pub verified_at: Option<Time>,
     /// Of the token that proves it.
     pub proof_hash: Option<TokenHash>,
+}
+
+/// A token that stands for a password which was lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Its id.
+    pub id: Uuid,
+    /// What is kept of it.
+    pub hash: TokenHash,
+    /// How long it is good.
+    pub expires_at: Time,
 }
 
 /// Somebody asked for a code.
@@ -80,7 +94,7 @@ impl Code {
 impl Codes {
     /// None.
     pub(crate) const fn new() -> Self {
-        Self { open: BTreeMap::new(), requests: VecDeque::new() }
+        Self { open: BTreeMap::new(), requests: VecDeque::new(), reset: None }
     }
 
     /// Whether a name has asked for as many codes as it may.
@@ -134,6 +148,15 @@ impl Codes {
                     code.attempts = e.attempts;
                 }
             }
+            CodeEvent::PasswordResetRequested(e) => {
+                self.note(e.reset_id, &e.identifier_hash, e.requested_at);
+                self.reset = Some(Reset {
+                    id: e.reset_id,
+                    hash: e.token_hash.clone(),
+                    expires_at: e.expires_at,
+                });
+            }
+            CodeEvent::PasswordResetCompleted(_) => self.reset = None,
         }
     }
 
@@ -143,12 +166,7 @@ impl Codes {
             self.open.remove(&replaced);
         }
         self.open.retain(|_, code| code.expires_at > now || code.is_proven(now));
-        self.requests.retain(|request| request.at + TimeDelta::days(1) > now);
-        while self.requests.len() >= REQUESTS {
-            self.requests.pop_front();
-        }
-        let request = Request { otp_id: e.otp_id, name: short(&e.identifier_hash), at: now };
-        self.requests.push_back(request);
+        self.note(e.otp_id, &e.identifier_hash, now);
         let code = Code {
             identifier_hash: e.identifier_hash.clone(),
             identifier_type: e.identifier_type,
@@ -161,6 +179,15 @@ impl Codes {
             proof_hash: None,
         };
         self.open.insert(e.otp_id, code);
+    }
+
+    /// Remembers that somebody asked.
+    fn note(&mut self, otp_id: Uuid, identifier_hash: &str, at: Time) {
+        self.requests.retain(|request| request.at + TimeDelta::days(1) > at);
+        while self.requests.len() >= REQUESTS {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(Request { otp_id, name: short(identifier_hash), at });
     }
 
     /// How much older than another the id of a new code may be: what clocks may differ by, and more.

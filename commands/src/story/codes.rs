@@ -1,16 +1,17 @@
 //! One-time codes, by the dice.
 
-use echolog_events::{CodeHash, OtpPurpose, TokenHash, Uuid};
+use echolog_events::{CodeHash, OtpPurpose, PasswordHash, TokenHash, Uuid};
 use serde_json::json;
 
 use super::dice::{Roll, Sent, USERS, command};
 use super::{Story, id};
-use crate::auth::{Findings, NewCode, ShownCode, is_for_users};
+use crate::auth::{Findings, NewCode, NewReset, Reset, ShownCode, is_for_users};
 use crate::state::Codes;
 use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
-pub(super) const NAMES: [&str; 2] = ["request_otp", "verify_otp"];
+pub(super) const NAMES: [&str; 4] =
+    ["request_otp", "verify_otp", "request_password_reset", "complete_password_reset"];
 
 /// The account of names that nobody has.
 const STAND_IN: u16 = 91;
@@ -23,6 +24,9 @@ impl Story {
         let anyone = Actor::Anonymous("anon-1".to_owned());
         let user_id = known.then_some(account);
         let number = u16::try_from(self.past.len()).expect("not so many");
+        if name.ends_with("password_reset") {
+            return self.roll_reset(name, roll, account, user_id);
+        }
         if name == "request_otp" {
             let purpose = OtpPurpose::ALL[usize::from(roll.choice) % OtpPurpose::ALL.len()];
             let actor = if is_for_users(purpose) { Actor::User(account) } else { anyone };
@@ -71,6 +75,36 @@ impl Story {
         };
         let findings = Findings { shown_code: Some(shown_code), ..Findings::default() };
         Sent { actor, target: account, command: command("auth", name, &json!({})), findings }
+    }
+
+    /// A token for a password that was lost, asked for or shown.
+    fn roll_reset(&self, name: &str, roll: Roll, account: Uuid, user_id: Option<Uuid>) -> Sent {
+        let anyone = Actor::Anonymous("anon-1".to_owned());
+        let number = u16::try_from(self.past.len()).expect("not so many");
+        if name == "request_password_reset" {
+            let new_reset = NewReset {
+                reset_id: id(40_000 + number),
+                user_id,
+                identifier_hash: format!("{number:016x}"),
+                hash: TokenHash::new(format!("reset {number}")),
+            };
+            let body = json!({ "identifier": "ada@example.org" });
+            let findings = Findings { new_reset: Some(new_reset), ..Findings::default() };
+            let command = command("auth", name, &body);
+            return Sent { actor: anyone, target: account, command, findings };
+        }
+        // Mostly of an account that has asked.
+        let asked = (1..=USERS).map(id).find(|user| self.codes(*user).reset.is_some());
+        let account = asked.filter(|_| !roll.message.is_multiple_of(4)).unwrap_or(account);
+        let reset = self.codes(account).reset.map(|reset| Reset {
+            reset_id: reset.id,
+            hash: if roll.choice.is_multiple_of(8) { TokenHash::new("none") } else { reset.hash },
+            password: self.sessions(account).password,
+            password_hash: PasswordHash::new(format!("$argon2id$reset {number}")),
+        });
+        let findings = Findings { reset, ..Findings::default() };
+        let command = command("auth", name, &json!({}));
+        Sent { actor: anyone, target: account, command, findings }
     }
 
     fn codes(&self, account: Uuid) -> Codes {

@@ -53,7 +53,7 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (3, "auth", "begin_two_factor"),
     (4, "auth", "enable_two_factor"),
     (2, "auth", "disable_two_factor"),
-    (3, "auth", "generate_recovery_codes"),
+    (5, "auth", "generate_recovery_codes"),
     (3, "auth", "unlock_user"),
     (2, "auth", "change_password"),
     (3, "auth", "request_otp"),
@@ -61,6 +61,8 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (3, "auth", "create_api_key"),
     (2, "auth", "record_api_key_use"),
     (3, "auth", "revoke_api_key"),
+    (3, "auth", "request_password_reset"),
+    (3, "auth", "complete_password_reset"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.

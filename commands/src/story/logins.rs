@@ -78,7 +78,7 @@ impl Story {
         Sent { actor, target, command, findings }
     }
 
-    fn sessions(&self, user: Uuid) -> Sessions {
+    pub(super) fn sessions(&self, user: Uuid) -> Sessions {
         let State::Sessions(sessions) = self.state(&Key::Sessions(user)) else {
             return Sessions::default();
         };

@@ -173,6 +173,12 @@ fn code(event: &CodeEvent) -> Entry<'_> {
             let details = json!({ "otp_id": e.otp_id, "attempts": e.attempts });
             Entry::of(e.user_id, details).from(&e.origin).refused()
         }
+        CodeEvent::PasswordResetRequested(e) => {
+            Entry::of(e.user_id, json!({ "reset_id": e.reset_id })).from(&e.origin)
+        }
+        CodeEvent::PasswordResetCompleted(e) => {
+            Entry::of(Some(e.user_id), json!({ "reset_id": e.reset_id })).from(&e.origin)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Table `auth.otp_verifications`.
 
-use echolog_events::{CodeEvent, Meta, OtpRequested, Time, Uuid};
+use echolog_events::{Meta, OtpAttemptFailed, OtpRequested, OtpVerified, Time, Uuid};
 use sqlx::PgConnection;
 
 use crate::map::HashMap;
@@ -60,24 +60,22 @@ pub(super) struct Codes<'a> {
 }
 
 impl<'a> Codes<'a> {
-    pub(super) fn see(&mut self, meta: &Meta, event: &'a CodeEvent) {
-        match event {
-            CodeEvent::OtpRequested(e) => {
-                if let Some(replaced) = e.replaces {
-                    self.change((e.account_id, replaced), meta).expires_at = Some(meta.time);
-                }
-                self.places.insert((e.account_id, e.otp_id), self.new.len());
-                self.new.push((e, meta.time, Change::at(meta.time)));
-            }
-            CodeEvent::OtpVerified(e) => {
-                let change = self.change((e.account_id, e.otp_id), meta);
-                change.verified_at = Some(e.verified_at);
-            }
-            CodeEvent::OtpAttemptFailed(e) => {
-                let change = self.change((e.account_id, e.otp_id), meta);
-                change.attempts = Some(e.attempts.cast_signed());
-            }
+    pub(super) fn request(&mut self, meta: &Meta, event: &'a OtpRequested) {
+        if let Some(replaced) = event.replaces {
+            self.change((event.account_id, replaced), meta).expires_at = Some(meta.time);
         }
+        self.places.insert((event.account_id, event.otp_id), self.new.len());
+        self.new.push((event, meta.time, Change::at(meta.time)));
+    }
+
+    pub(super) fn verify(&mut self, meta: &Meta, event: &OtpVerified) {
+        let change = self.change((event.account_id, event.otp_id), meta);
+        change.verified_at = Some(event.verified_at);
+    }
+
+    pub(super) fn fail(&mut self, meta: &Meta, event: &OtpAttemptFailed) {
+        let change = self.change((event.account_id, event.otp_id), meta);
+        change.attempts = Some(event.attempts.cast_signed());
     }
 
     fn change(&mut self, key: Key, meta: &Meta) -> &mut Change {

@@ -8,20 +8,22 @@ mod codes;
 mod factors;
 mod history;
 mod keys;
+mod resets;
 mod security;
 mod sessions;
 mod tokens;
 mod users;
 
 use echolog_events::{
-    AccountEvent, AccountStatus, AuthEvent, Body, CredentialEvent, Event, PasswordEvent, Recorded,
-    RevokedReason, SessionEvent,
+    AccountEvent, AccountStatus, AuthEvent, Body, CodeEvent, CredentialEvent, Event, Meta,
+    PasswordEvent, Recorded, RevokedReason, SessionEvent,
 };
 use sqlx::PgConnection;
 
 use self::codes::Codes;
 use self::factors::Factors;
 use self::keys::ApiKeys;
+use self::resets::Resets;
 use self::sessions::Sessions;
 use self::tokens::{Token, Tokens};
 use self::users::{Stopped, Users};
@@ -38,6 +40,7 @@ pub(crate) struct Auth {
     factors: factors::Statements,
     codes: codes::Statements,
     keys: keys::Statements,
+    resets: resets::Statements,
     history: Table,
     security: Table,
 }
@@ -50,6 +53,7 @@ struct Batch<'a> {
     factors: Factors,
     codes: Codes<'a>,
     keys: ApiKeys<'a>,
+    resets: Resets<'a>,
     history: Rows,
     security: Rows,
 }
@@ -63,6 +67,7 @@ impl Auth {
             factors: factors::Statements::new(target),
             codes: codes::Statements::new(target),
             keys: keys::Statements::new(target),
+            resets: resets::Statements::new(target),
             history: Table::new(target, "login_history", history::COLUMNS),
             security: Table::new(target, "security_events", security::COLUMNS),
         }
@@ -80,6 +85,7 @@ impl Auth {
             factors: Factors::load(connection, &self.factors, events).await?,
             codes: Codes::default(),
             keys: ApiKeys::default(),
+            resets: Resets::default(),
             history: Rows::new(),
             security: Rows::new(),
         };
@@ -92,6 +98,7 @@ impl Auth {
         batch.factors.write(connection, &self.factors).await?;
         batch.codes.write(connection, &self.codes).await?;
         batch.keys.write(connection, &self.keys).await?;
+        batch.resets.write(connection, &self.resets).await?;
         batch.history.send(connection, &self.history).await?;
         Ok(batch.security.send(connection, &self.security).await?)
     }
@@ -112,7 +119,7 @@ impl<'a> Batch<'a> {
             Body::Known(Event::Sessions(known)) => self.session(event, known),
             Body::Known(Event::Credentials(known)) => self.credential(event, known),
             Body::Known(Event::Codes(known)) => {
-                self.codes.see(&event.meta, known);
+                self.code(&event.meta, known);
                 Ok(())
             }
             Body::Known(Event::Passwords(known)) => {
@@ -177,6 +184,24 @@ impl<'a> Batch<'a> {
         }
         security::credential(event, known, &mut self.security);
         self.factors.see(event, known)
+    }
+
+    fn code(&mut self, meta: &Meta, known: &'a CodeEvent) {
+        match known {
+            CodeEvent::OtpRequested(e) => self.codes.request(meta, e),
+            CodeEvent::OtpVerified(e) => self.codes.verify(meta, e),
+            CodeEvent::OtpAttemptFailed(e) => self.codes.fail(meta, e),
+            CodeEvent::PasswordResetRequested(e) => {
+                if let Some(user) = e.user_id {
+                    self.resets.request(meta, user, e);
+                    security::reset_requested(meta, user, e, &mut self.security);
+                }
+            }
+            CodeEvent::PasswordResetCompleted(e) => {
+                self.resets.complete(meta, e);
+                security::reset_completed(meta, e, &mut self.security);
+            }
+        }
     }
 
     fn session(

@@ -1,8 +1,8 @@
 //! Table `auth.security_events`: what the owner of an account ought to hear of.
 
 use echolog_events::{
-    AccountEvent, CredentialEvent, Meta, Origin, PasswordChanged, Recorded, RefreshTokenReused,
-    UserLocked, UserUnlocked, Uuid,
+    AccountEvent, CredentialEvent, Meta, Origin, PasswordChanged, PasswordResetCompleted,
+    PasswordResetRequested, Recorded, RefreshTokenReused, UserLocked, UserUnlocked, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -137,6 +137,35 @@ pub(super) fn password_changed(meta: &Meta, event: &PasswordChanged, rows: &mut 
         severity: "warning",
         origin: &event.origin,
         metadata: json!({ "how": event.how.name() }),
+    };
+    notice.put(meta, rows);
+}
+
+pub(super) fn reset_requested(
+    meta: &Meta,
+    user: Uuid,
+    event: &PasswordResetRequested,
+    rows: &mut Rows,
+) {
+    let notice = Notice {
+        user,
+        session: meta.session_id,
+        name: "password_reset_requested",
+        severity: "info",
+        origin: &event.origin,
+        metadata: json!({ "reset_id": event.reset_id }),
+    };
+    notice.put(meta, rows);
+}
+
+pub(super) fn reset_completed(meta: &Meta, event: &PasswordResetCompleted, rows: &mut Rows) {
+    let notice = Notice {
+        user: event.user_id,
+        session: meta.session_id,
+        name: "password_reset_completed",
+        severity: "warning",
+        origin: &event.origin,
+        metadata: json!({ "reset_id": event.reset_id }),
     };
     notice.put(meta, rows);
 }

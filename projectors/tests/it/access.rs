@@ -8,7 +8,7 @@ use echolog_projectors::{Projection, rebuild::Rebuild};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::support::accounts::{deleted, suspended};
-use crate::support::codes::requested;
+use crate::support::codes::{requested, reset_requested};
 use crate::support::sessions::{day, failed, locked};
 use crate::support::{Log, Source, Tables, id};
 
@@ -56,6 +56,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
         OWN,
     ),
     ("auth.api_keys", "id, user_id, name, key_prefix, scopes, usage_count, revoked_at", OWN),
+    ("auth.password_reset_tokens", "id, user_id, expires_at, used_at", OWN),
     ("auth.login_history", "*", OWN),
     ("auth.security_events", "*", OWN),
     (
@@ -180,6 +181,9 @@ async fn town() -> (Log, Tables) {
     }
     log.account(vec![failed(id(EVE), Some(id(EVE)), true)]);
     log.account(vec![failed(id(0xd1ce), None, true)]);
+    for user in [ADA, EVE] {
+        log.codes(vec![reset_requested(id(user), id(0x4e5e + user), None)]);
+    }
     for (account, user) in [(ADA, Some(id(ADA))), (EVE, Some(id(EVE))), (0xd1ce, None)] {
         log.codes(vec![requested(id(account), user, id(0xc0de), None)]);
     }
@@ -347,6 +351,7 @@ async fn what_is_kept_back_is_refused() {
         "SELECT session_token FROM auth.sessions",
         "SELECT otp_hash FROM auth.otp_verifications",
         "SELECT otp_code FROM auth.otp_verifications",
+        "SELECT token_hash FROM auth.password_reset_tokens",
         "SELECT refresh_token FROM auth.sessions",
         "SELECT * FROM auth.sessions",
         "SELECT token FROM auth.refresh_tokens",

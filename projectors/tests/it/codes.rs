@@ -1,6 +1,8 @@
 //! Projections `auth` and `audit`: one-time codes and passwords.
 
-use crate::support::codes::{changed, guessed, rehashed, requested, verified};
+use crate::support::codes::{
+    changed, guessed, rehashed, requested, reset_completed, reset_requested, verified,
+};
 use crate::support::sessions::failed;
 use crate::support::{Log, Tables, id};
 
@@ -88,5 +90,32 @@ async fn a_new_password_takes_the_place_of_the_old_one() {
     assert_eq!(
         both_ways(&log, audited).await,
         ["(INSERT,[redacted],)", r#"(UPDATE,[redacted],"{password_changed_at,updated_at}")"#]
+    );
+}
+
+#[tokio::test]
+async fn a_token_stands_for_a_password_that_was_lost() {
+    const RESET: u128 = 0x4e5e;
+    let mut log = registered();
+    log.codes(vec![reset_requested(id(1), id(RESET), None)]);
+    log.codes(vec![reset_requested(id(1), id(RESET + 1), Some(id(RESET)))]);
+    log.codes(vec![reset_completed(id(1), id(RESET + 1))]);
+    let tokens = "SELECT id, user_id, expires_at::time, used_at::time, created_at::time,
+        updated_at::time FROM auth.password_reset_tokens ORDER BY created_at";
+    assert_eq!(
+        both_ways(&log, tokens).await,
+        [
+            "(#4e5e,#1,00:04:00,,00:03:00,00:04:00)",
+            "(#4e5f,#1,00:00:00,00:05:00,00:04:00,00:05:00)"
+        ]
+    );
+    let told = "SELECT event_type, severity FROM auth.security_events ORDER BY created_at";
+    assert_eq!(
+        both_ways(&log, told).await,
+        [
+            "(password_reset_requested,info)",
+            "(password_reset_requested,info)",
+            "(password_reset_completed,warning)"
+        ]
     );
 }

@@ -3,16 +3,18 @@
 use argon2::password_hash::rand_core::{OsRng, RngCore as _};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use echolog_commands::auth::{
-    Findings, NameType, NewCode, RequestOtp, ShownCode, VerifyOtp, is_for_users,
+    CompletePasswordReset, Findings, NameType, NewCode, NewReset, RequestOtp, RequestPasswordReset,
+    Reset, ShownCode, VerifyOtp, is_for_users,
 };
 use echolog_commands::{Actor, ClaimId, Rejection, fields};
-use echolog_events::{ClaimKind, CodeHash, OtpPurpose, Uuid};
+use echolog_events::{ClaimKind, CodeHash, OtpPurpose, PasswordHash, Uuid};
 use echolog_nats::CommandSubject;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::Front;
 use super::login::{Found, owner, stand_in, unreadable};
+use super::password::password_of;
 use crate::outbox::{Channel, Letter};
 use crate::tokens::{self, RANDOM};
 
@@ -37,10 +39,7 @@ impl Front {
         let otp_id = target(subject)?;
         let to = command.canonical()?;
         let kind = command.name_type();
-        let channel = Channel::to(kind).filter(|channel| self.handler.outbox.carries(*channel));
-        let channel = channel.ok_or_else(|| {
-            Rejection::unavailable("The operator has no way to send codes there.")
-        })?;
+        let channel = self.channel(kind)?;
         let mut named = self.named(kind, &to).await?;
         let taken = named.user;
         if is_for_users(command.purpose) {
@@ -145,6 +144,77 @@ impl Front {
             home: Some(account),
             ..Found::default()
         })
+    }
+
+    /// Makes a token for a password that was lost. All walk the same way, whether anybody has the name or
+    /// not; what is sent differs.
+    pub(super) async fn request_password_reset(
+        &self,
+        subject: &CommandSubject,
+        command: &RequestPasswordReset,
+    ) -> Result<Found, Rejection> {
+        let reset_id = target(subject)?;
+        let to = command.canonical()?;
+        let kind = command.name_type();
+        let channel = self.channel(kind)?;
+        let named = self.named(kind, &to).await?;
+        let key = &self.handler.keys.tokens;
+        let (reset, token) = tokens::Reset::new(key, named.account, reset_id);
+        let text = format!(
+            "With this token you can choose another password, within an hour:\n\n{token}\n\nIf you \
+             have not asked for it, there is nothing that you have to do."
+        );
+        let subject = "Another password";
+        let expires_at = crate::clock::now() + chrono::TimeDelta::minutes(55);
+        let letter = Letter { id: reset_id, to, subject, text, expires_at };
+        let new_reset = NewReset {
+            reset_id,
+            user_id: named.user,
+            identifier_hash: named.claim.0,
+            hash: reset.hash,
+        };
+        Ok(Found {
+            findings: Findings { new_reset: Some(new_reset), ..Findings::default() },
+            letter: named.user.map(|_| (channel, letter)),
+            home: Some(named.account),
+            ..Found::default()
+        })
+    }
+
+    /// Finds out which of our tokens it is, and hashes the new password for it.
+    pub(super) async fn complete_password_reset(
+        &self,
+        subject: &CommandSubject,
+        command: &mut CompletePasswordReset,
+    ) -> Result<Found, Rejection> {
+        let reset_id = target(subject)?;
+        let (Some(token), Some(new)) = (command.token.take(), command.new_password.take()) else {
+            return Err(Rejection::invalid("token", "A token and a new password are needed."));
+        };
+        let shown = tokens::Reset::read(&self.handler.keys.tokens, token.expose());
+        let Some(shown) = shown.filter(|shown| shown.reset == reset_id) else {
+            return Ok(Found::default());
+        };
+        let stored = password_of(&self.handler.log(), shown.user).await?;
+        let hash = self.passwords.hash(new.expose().to_owned()).await?;
+        let reset = Reset {
+            reset_id,
+            hash: shown.hash,
+            password: stored.number,
+            password_hash: PasswordHash::new(hash),
+        };
+        Ok(Found {
+            findings: Findings { reset: Some(reset), ..Findings::default() },
+            home: Some(shown.user),
+            ..Found::default()
+        })
+    }
+
+    /// How something gets to a name of this kind.
+    fn channel(&self, kind: NameType) -> Result<Channel, Rejection> {
+        let channel = Channel::to(kind).filter(|channel| self.handler.outbox.carries(*channel));
+        channel
+            .ok_or_else(|| Rejection::unavailable("The operator has no way to send codes there."))
     }
 
     /// Whom a name leads to: the user who has it, or the account that is nobody's.

@@ -123,6 +123,10 @@ impl Front {
             self.request_otp(&subject, request).await?
         } else if let Command::VerifyOtp(verify) = &mut command {
             self.verify_otp(&subject, verify).await?
+        } else if let Command::RequestPasswordReset(request) = &mut command {
+            self.request_password_reset(&subject, request).await?
+        } else if let Command::CompletePasswordReset(complete) = &mut command {
+            self.complete_password_reset(&subject, complete).await?
         } else if let Command::ChangePassword(change) = &mut command {
             self.change_password(&subject, change).await?
         } else if let Command::CreateApiKey(create) = &command {

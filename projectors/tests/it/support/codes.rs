@@ -3,7 +3,7 @@
 use echolog_events::{
     CodeEvent, CodeHash, Event, IdentifierType, OtpAttemptFailed, OtpPurpose, OtpRequested,
     OtpVerified, PasswordChange, PasswordChanged, PasswordEvent, PasswordHash, PasswordRehashed,
-    Stream, StreamKey, TokenHash, Uuid,
+    PasswordResetCompleted, PasswordResetRequested, Stream, StreamKey, TokenHash, Uuid,
 };
 
 use super::Log;
@@ -83,4 +83,24 @@ pub(crate) fn changed(user_id: Uuid, number: u32, hash: &str) -> PasswordEvent {
 pub(crate) fn rehashed(user_id: Uuid, number: u32, hash: &str) -> PasswordEvent {
     let password_hash = PasswordHash::new(hash);
     PasswordEvent::PasswordRehashed(PasswordRehashed { user_id, number, password_hash })
+}
+
+/// A user has lost the password.
+pub(crate) fn reset_requested(user: Uuid, reset_id: Uuid, replaces: Option<Uuid>) -> CodeEvent {
+    CodeEvent::PasswordResetRequested(Box::new(PasswordResetRequested {
+        account_id: user,
+        user_id: Some(user),
+        reset_id,
+        identifier_hash: "5eed".to_owned(),
+        token_hash: TokenHash::new(format!("token {reset_id}")),
+        requested_at: day(1),
+        expires_at: day(2),
+        replaces,
+        origin: origin("192.0.2.1"),
+    }))
+}
+
+pub(crate) fn reset_completed(user_id: Uuid, reset_id: Uuid) -> CodeEvent {
+    let origin = origin("192.0.2.1");
+    CodeEvent::PasswordResetCompleted(PasswordResetCompleted { user_id, reset_id, origin })
 }

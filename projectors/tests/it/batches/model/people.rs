@@ -68,6 +68,8 @@ pub(super) struct People {
     /// By account and id.
     codes: BTreeMap<(Uuid, Uuid), Value>,
     keys: BTreeMap<(Uuid, Uuid), Value>,
+    /// By user and id.
+    resets: BTreeMap<(Uuid, Uuid), Value>,
 }
 
 impl People {
@@ -173,6 +175,7 @@ impl People {
             "two_factor_factors" => self.factors.factors.clone(),
             "recovery_codes" => self.factors.codes.clone(),
             "otp_verifications" => self.codes.values().cloned().collect(),
+            "password_reset_tokens" => self.resets.values().cloned().collect(),
             "login_history" => self.sessions.history.clone(),
             "security_events" => self.sessions.security.clone(),
             _ => panic!("the model does not know table {table}"),

@@ -49,6 +49,34 @@ impl People {
                 let details = json!({ "otp_id": e.otp_id, "attempts": e.attempts });
                 self.enter(event, "otp_attempt_failed", told(e.user_id, false, &e.origin, details));
             }
+            CodeEvent::PasswordResetRequested(e) => {
+                let details = json!({ "reset_id": e.reset_id });
+                if let Some(user) = e.user_id {
+                    if let Some(replaced) = e.replaces {
+                        let row = self.resets.get_mut(&(user, replaced)).expect("a reset");
+                        row["expires_at"] = time.clone();
+                        row["updated_at"] = time.clone();
+                    }
+                    let row = json!({
+                        "id": e.reset_id, "user_id": user, "token_hash": e.token_hash,
+                        "expires_at": at(e.expires_at), "used_at": null, "created_at": time,
+                        "updated_at": time,
+                    });
+                    self.resets.insert((user, e.reset_id), row);
+                    self.security(event, user, None, "info", &e.origin, &details);
+                }
+                let entry = told(e.user_id, true, &e.origin, details);
+                self.enter(event, "password_reset_requested", entry);
+            }
+            CodeEvent::PasswordResetCompleted(e) => {
+                let row = self.resets.get_mut(&(e.user_id, e.reset_id)).expect("a reset");
+                row["used_at"] = time.clone();
+                row["updated_at"] = time;
+                let details = json!({ "reset_id": e.reset_id });
+                self.security(event, e.user_id, None, "warning", &e.origin, &details);
+                let entry = told(Some(e.user_id), true, &e.origin, details);
+                self.enter(event, "password_reset_completed", entry);
+            }
         }
     }
 

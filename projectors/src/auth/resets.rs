@@ -1,0 +1,121 @@
+//! Table `auth.password_reset_tokens`.
+
+use echolog_events::{Meta, PasswordResetCompleted, PasswordResetRequested, Time, Uuid};
+use sqlx::PgConnection;
+
+use crate::map::HashMap;
+use crate::rows::{Rows, Table};
+use crate::sql::{Sql, column};
+use crate::{ProjectionError, Target};
+
+/// Of `password_reset_tokens`.
+const COLUMNS: &str = "id uuid, user_id uuid, token_hash text, expires_at timestamptz,
+    used_at timestamptz, created_at timestamptz, updated_at timestamptz";
+
+/// What is NULL stays as it is.
+const UPDATE: &str = "UPDATE {schema}.password_reset_tokens AS t SET
+        expires_at = coalesce(d.expires_at, t.expires_at),
+        used_at = coalesce(d.used_at, t.used_at), updated_at = d.updated_at
+    FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
+        AS d (user_id, id, expires_at, used_at, updated_at)
+    WHERE t.id = d.id AND t.user_id = d.user_id";
+
+/// User and id: a reset's id is unique for its user only.
+type Key = (Uuid, Uuid);
+
+#[derive(Debug)]
+pub(super) struct Statements {
+    rows: Table,
+    update: Sql,
+}
+
+impl Statements {
+    pub(super) fn new(target: &Target) -> Self {
+        Self {
+            rows: Table::new(target, "password_reset_tokens", COLUMNS),
+            update: target.sql(UPDATE),
+        }
+    }
+}
+
+/// What has become of a token since it was stored, or made.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    /// When another took its place.
+    expires_at: Option<Time>,
+    used_at: Option<Time>,
+    updated_at: Time,
+}
+
+/// The tokens that a batch makes or changes.
+#[derive(Debug, Default)]
+pub(super) struct Resets<'a> {
+    new: Vec<(Uuid, &'a PasswordResetRequested, Time, Change)>,
+    /// Where in `new` they are.
+    places: HashMap<Key, usize>,
+    /// Those of earlier batches.
+    stored: HashMap<Key, Change>,
+}
+
+impl<'a> Resets<'a> {
+    pub(super) fn request(&mut self, meta: &Meta, user: Uuid, event: &'a PasswordResetRequested) {
+        if let Some(replaced) = event.replaces {
+            self.change((user, replaced), meta).expires_at = Some(meta.time);
+        }
+        self.places.insert((user, event.reset_id), self.new.len());
+        self.new.push((user, event, meta.time, Change::at(meta.time)));
+    }
+
+    pub(super) fn complete(&mut self, meta: &Meta, event: &PasswordResetCompleted) {
+        self.change((event.user_id, event.reset_id), meta).used_at = Some(meta.time);
+    }
+
+    fn change(&mut self, key: Key, meta: &Meta) -> &mut Change {
+        let new = self.places.get(&key).and_then(|place| self.new.get_mut(*place));
+        let change = match new {
+            Some((.., change)) => change,
+            None => self.stored.entry(key).or_insert(Change::at(meta.time)),
+        };
+        change.updated_at = meta.time;
+        change
+    }
+
+    pub(super) async fn write(
+        self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<(), ProjectionError> {
+        let changed: Vec<(Key, Change)> = self.stored.into_iter().collect();
+        if !changed.is_empty() {
+            statements
+                .update
+                .query()
+                .bind(column(&changed, |((user, _), _)| *user))
+                .bind(column(&changed, |((_, id), _)| *id))
+                .bind(column(&changed, |(_, change)| change.expires_at))
+                .bind(column(&changed, |(_, change)| change.used_at))
+                .bind(column(&changed, |(_, change)| change.updated_at))
+                .execute(&mut *connection)
+                .await?;
+        }
+        let mut rows = Rows::new();
+        for (user, requested, at, change) in &self.new {
+            rows.row(&[
+                &requested.reset_id,
+                user,
+                &requested.token_hash.expose(),
+                &change.expires_at.unwrap_or(requested.expires_at),
+                &change.used_at,
+                at,
+                &change.updated_at,
+            ]);
+        }
+        Ok(rows.send(connection, &statements.rows).await?)
+    }
+}
+
+impl Change {
+    fn at(time: Time) -> Self {
+        Self { expires_at: None, used_at: None, updated_at: time }
+    }
+}
