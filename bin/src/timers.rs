@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use echolog_commands::ContentType;
+use echolog_commands::{Actor, ContentType};
 use echolog_events::{Time, Uuid};
 use echolog_nats::{Bus, BusError, CommandSubject, HeaderMap, Names, header};
 use echolog_projectors::due::{Due, DueStore, Kind};
@@ -22,9 +22,6 @@ use uuid::Builder;
 
 use crate::clock;
 use crate::handler::stopped;
-
-/// Who sends the commands.
-const ACTOR: &str = "svc-echolog";
 
 /// How many things of a kind are ended at one look.
 const BATCH: u32 = 500;
@@ -116,7 +113,7 @@ impl Timers {
             Kind::Membership => due.id,
         };
         let subject = self.names.command(&CommandSubject {
-            actor: ACTOR.to_owned(),
+            actor: Actor::WORKER.to_owned(),
             domain: domain.to_owned(),
             command: command.to_owned(),
             target: target.to_string(),

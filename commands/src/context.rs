@@ -18,6 +18,9 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// Echolog's own workers: what they do follows from what others did, or from time.
+    pub const WORKER: &str = "svc-echolog";
+
     /// Reads the actor's token of a subject.
     #[must_use]
     pub fn parse(token: &str) -> Option<Self> {

@@ -107,6 +107,16 @@ pub enum AdminAction {
     ChangeUserRole,
     /// Delete it.
     DeleteUser,
+    /// Let its owner log in again.
+    UnlockUser,
+    /// End one of its sessions.
+    RevokeSession,
+    /// End all of its sessions.
+    RevokeAllSessions,
+    /// Give it another password.
+    ChangePassword,
+    /// Let a password alone be enough.
+    DisableTwoFactor,
 }
 
 impl AdminAction {
@@ -119,6 +129,11 @@ impl AdminAction {
             Self::ReinstateUser => "reinstate_user",
             Self::ChangeUserRole => "change_user_role",
             Self::DeleteUser => "delete_user",
+            Self::UnlockUser => "unlock_user",
+            Self::RevokeSession => "revoke_session",
+            Self::RevokeAllSessions => "revoke_all_sessions",
+            Self::ChangePassword => "change_password",
+            Self::DisableTwoFactor => "disable_two_factor",
         }
     }
 }

@@ -41,10 +41,14 @@ fn an_operator_looks_after_accounts() {
         user(&t, &["reinstate", &bob], "").await?;
         user(&t, &["role", &bob, "moderator", "--reason", "elected"], "").await?;
         user(&t, &["unlock", &bob], "").await?;
-        user(&t, &["revoke", &bob], "").await?;
+        user(&t, &["password", &bob], "staples of another kind\n").await?;
+        let body = json!({ "identifier": "bob", "password": "staples of another kind" });
+        t.accept("anon-test", "auth.log_in", echolog::clock::new_id(), body).await?;
+        let revoked = user(&t, &["revoke", &bob], "").await?;
+        assert!(revoked.contains("session_revoked, admin_action_recorded"), "{revoked}");
         let shown = user(&t, &["show", &bob, "--reason", "asked for help", "--json"], "").await?;
         let shown: Value = serde_json::from_str(&shown)?;
-        assert_eq!((&shown["username"], &shown["has_password"]), (&json!("bob"), &json!(false)));
+        assert_eq!((&shown["username"], &shown["has_password"]), (&json!("bob"), &json!(true)));
         assert!(!shown.to_string().contains("argon2"), "{shown}");
         let listed = user(&t, &["list", "--json"], "").await?;
         assert_eq!(serde_json::from_str::<Vec<Value>>(&listed)?.len(), 2);
@@ -72,7 +76,8 @@ fn an_operator_looks_after_accounts() {
         echolog_tests::eventually("what was done is known", || async {
             Ok(t.value(done).await?
                 == "change_user_role -, suspend_user noise, reinstate_user -, \
-                    change_user_role elected, ban_user spam, delete_user asked for it")
+                    change_user_role elected, change_password -, revoke_all_sessions -, \
+                    ban_user spam, delete_user asked for it")
         })
         .await?;
         Ok(())

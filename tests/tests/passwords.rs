@@ -90,7 +90,7 @@ fn whoever_does_not_know_the_old_one_changes_nothing() {
         assert_eq!(code(&change(&t, ada, ada, body).await?), Some(ErrorCode::Unauthenticated));
         assert_eq!(code(&log_in(&t, OLD).await?), Some(ErrorCode::Unauthenticated));
         let set = change(&t, "svc-operator", ada, json!({ "new_password": NEW })).await?;
-        assert_eq!(set.events, ["password_changed", "user_unlocked"]);
+        assert_eq!(set.events, ["password_changed", "user_unlocked", "admin_action_recorded"]);
         assert_eq!(log_in(&t, NEW).await?.status, Status::Accepted);
         let account = "SELECT locked, failed_login_attempts FROM auth.users WHERE username = 'ada'";
         eventually("the lock is open", || async { Ok(t.rows(account).await? == [["false", "0"]]) })

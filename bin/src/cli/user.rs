@@ -94,6 +94,18 @@ enum Command {
         /// Who.
         user: String,
     },
+    /// Give an account another password; asks for it, or reads the first line of standard input.
+    Password {
+        /// Whose.
+        user: String,
+    },
+    /// Let a password alone be enough to log in, for somebody who has lost the second factor.
+    OneFactor {
+        /// Who.
+        user: String,
+        #[command(flatten)]
+        reason: Reason,
+    },
     /// List the open sessions of an account; that somebody has looked is recorded.
     Sessions {
         /// Whose.
@@ -203,6 +215,14 @@ impl Operator {
                 self.act(&user, "auth.reinstate_user", json!({ "reason": reason.reason })).await
             }
             Command::Unlock { user } => self.act(&user, "auth.unlock_user", json!({})).await,
+            Command::Password { user } => {
+                let body = json!({ "new_password": secret::new_password()? });
+                self.act(&user, "auth.change_password", body).await
+            }
+            Command::OneFactor { user, reason } => {
+                let body = json!({ "reason": reason.reason });
+                self.act(&user, "auth.disable_two_factor", body).await
+            }
             Command::Sessions { user, reason } => self.sessions(&user, &reason.reason).await,
             Command::Revoke { user, session: None } => {
                 self.act(&user, "auth.revoke_all_sessions", json!({})).await

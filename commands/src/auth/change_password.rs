@@ -1,10 +1,12 @@
 use echolog_events::{
-    AccountStatus, PasswordChange, PasswordChanged, PasswordEvent, RevokedReason, SessionEvent,
-    Stream, UnlockedBy, UserUnlocked,
+    AccountStatus, AdminAction, PasswordChange, PasswordChanged, PasswordEvent, RevokedReason,
+    SessionEvent, Stream, UnlockedBy, UserUnlocked,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::findings::NewPassword;
+use super::operators::recorded_if_anothers;
 use super::proof::{attempt, check_is_present, failed, failure};
 use super::{Authority, authority, ends, need_authority};
 use crate::doc::{Doc, optional};
@@ -58,6 +60,7 @@ impl Decide for ChangePassword {
             "password_changed",
             "user_unlocked",
             "session_revoked",
+            "admin_action_recorded",
             "login_failed",
             "user_locked",
         ],
@@ -126,6 +129,8 @@ impl Decide for ChangePassword {
         let ending = sessions.open.keys().filter(|id| Some(**id) != except);
         let reason = RevokedReason::PasswordChanged;
         events.extend(ending.map(|id| NewEvent::from(ends(user_id, *id, reason, by))));
+        let action = AdminAction::ChangePassword;
+        events.extend(recorded_if_anothers(context, &authority, action, None, json!({})));
         Ok(events)
     }
 }
@@ -200,7 +205,7 @@ mod tests {
         });
         let story = locked.findings(new_password(0, None));
         let events = story.when_actor(&operator(), id(1), change()).accepted();
-        assert_eq!(names(&events), ["password_changed", "user_unlocked"]);
+        assert_eq!(names(&events), ["password_changed", "user_unlocked", "admin_action_recorded"]);
         story.when_actor(&operator(), id(9), change()).refused(ErrorCode::NotFound);
         story.when(id(2), id(1), change()).refused(ErrorCode::Forbidden);
         story.when_actor(&anyone(), id(1), change()).refused(ErrorCode::Unauthenticated);

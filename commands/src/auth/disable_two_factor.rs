@@ -1,6 +1,8 @@
-use echolog_events::{CredentialEvent, Stream, TwoFactorDisabled};
+use echolog_events::{AdminAction, CredentialEvent, Stream, TwoFactorDisabled};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::operators::recorded_if_anothers;
 use super::{Authority, authority, need_authority, proof};
 use crate::doc::{Doc, optional};
 use crate::fields::{OneTimeCode, Password, Text, Token};
@@ -40,6 +42,7 @@ impl Decide for DisableTwoFactor {
             "recovery_code_used",
             "login_failed",
             "user_locked",
+            "admin_action_recorded",
         ],
         refused: &[
             ("forbidden", "the target is another user and you are no administrator"),
@@ -67,7 +70,11 @@ impl Decide for DisableTwoFactor {
             by_user_id: authority.user(context),
             reason: self.reason.as_ref().map(|reason| reason.as_str().to_owned()),
         });
-        Ok(used.into_iter().chain([disabled]).map(NewEvent::from).collect())
+        let events = used.into_iter().chain([disabled]).map(NewEvent::from);
+        let reason = self.reason.as_ref().map(Text::as_str);
+        let action = AdminAction::DisableTwoFactor;
+        let recorded = recorded_if_anothers(context, &authority, action, reason, json!({}));
+        Ok(events.chain(recorded).collect())
     }
 }
 
@@ -119,7 +126,7 @@ mod tests {
         disable(&story).refused(ErrorCode::Invalid);
         let operator = Actor::Service("svc-operator".to_owned());
         let by_operator = story.when_actor(&operator, id(1), DisableTwoFactor::default());
-        assert_eq!(names(by_operator), ["two_factor_disabled"]);
+        assert_eq!(names(by_operator), ["two_factor_disabled", "admin_action_recorded"]);
         story.when(id(2), id(1), DisableTwoFactor::default()).refused(ErrorCode::Forbidden);
         story.when_actor(&operator, id(2), DisableTwoFactor::default()).then_nothing();
     }

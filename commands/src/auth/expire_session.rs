@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_session_ends_when_its_time_is_over() {
-        let timer = Actor::Service("svc-echolog".to_owned());
+        let timer = Actor::Service(Actor::WORKER.to_owned());
         let expired_at = Time::default() + Settings::default().session_lifetime;
         let expire = |number| ExpireSession { session_id: session(number).into() };
         let story = logged_in(story(), 1);

@@ -6,7 +6,7 @@ use echolog_events::{
 };
 use serde_json::Value;
 
-use super::ends;
+use super::{Authority, ends};
 use crate::state::{Roster, User};
 use crate::{Actor, Context, Key, Needs, NewEvent, Rejection, World, access};
 
@@ -131,6 +131,24 @@ pub(super) fn recorded(
         ip_address: context.findings.origin.ip_address,
     };
     AuditEvent::AdminActionRecorded(recorded).into()
+}
+
+/// What the audit remembers of something that everybody may do about their own account, where it was
+/// another's. What workers do is nobody's doing.
+pub(super) fn recorded_if_anothers(
+    context: &Context<'_>,
+    authority: &Authority,
+    action: AdminAction,
+    reason: Option<&str>,
+    details: Value,
+) -> Option<NewEvent> {
+    let by = match (authority, context.actor) {
+        (Authority::Own, _) => return None,
+        (_, Actor::Service(name)) if name == Actor::WORKER => return None,
+        (Authority::Admin(id), _) => Some(*id),
+        (Authority::Service, _) => None,
+    };
+    Some(recorded(context, by, action, reason, details))
 }
 
 /// Who is there in the stories about operators.

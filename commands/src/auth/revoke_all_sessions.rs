@@ -1,10 +1,12 @@
-use echolog_events::{RevokedReason, Stream};
+use echolog_events::{AdminAction, RevokedReason, Stream};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::operators::recorded_if_anothers;
 use super::{Authority, authority, ends, need_authority};
 use crate::doc::{Doc, optional};
 use crate::fields::Id;
-use crate::{Context, Decide, Decision, Key, Needs, World};
+use crate::{Context, Decide, Decision, Key, Needs, NewEvent, World};
 
 /// Ends all sessions of a user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ impl Decide for RevokeAllSessions {
         summary: "Ends all sessions of a user, or all but one.",
         target: "your own user id; another's for administrators and services",
         fields: &[optional("except_session_id", "UUID: the one that stays")],
-        events: &["session_revoked"],
+        events: &["session_revoked", "admin_action_recorded"],
         refused: &[("forbidden", "the target is another user and you are no administrator")],
         example: r#"{"except_session_id":"0192f3c4-aaaa-7bbb-8ccc-000000000005"}"#,
     };
@@ -39,7 +41,13 @@ impl Decide for RevokeAllSessions {
         };
         let by = authority.user(context);
         let open = world.sessions(context.target).open.keys().filter(|id| Some(**id) != except);
-        Ok(open.map(|id| ends(context.target, *id, reason, by).into()).collect())
+        let mut events: Vec<NewEvent> =
+            open.map(|id| ends(context.target, *id, reason, by).into()).collect();
+        if !events.is_empty() {
+            let action = AdminAction::RevokeAllSessions;
+            events.extend(recorded_if_anothers(context, &authority, action, None, json!({})));
+        }
+        Ok(events)
     }
 }
 

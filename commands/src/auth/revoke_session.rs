@@ -1,6 +1,8 @@
-use echolog_events::{RevokedReason, Stream};
+use echolog_events::{AdminAction, RevokedReason, Stream};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::operators::recorded_if_anothers;
 use super::{Authority, authority, ends, need_authority};
 use crate::doc::{Doc, required};
 use crate::fields::Id;
@@ -20,7 +22,7 @@ impl Decide for RevokeSession {
         summary: "Ends a session: this is how one logs out. One that has ended, or that there never was, is no error.",
         target: "your own user id; another's for administrators and services",
         fields: &[required("session_id", "UUID")],
-        events: &["session_revoked"],
+        events: &["session_revoked", "admin_action_recorded"],
         refused: &[("forbidden", "the target is another user and you are no administrator")],
         example: r#"{"session_id":"0192f3c4-aaaa-7bbb-8ccc-000000000005"}"#,
     };
@@ -40,7 +42,11 @@ impl Decide for RevokeSession {
             Authority::Own => RevokedReason::Logout,
             Authority::Admin(_) | Authority::Service => RevokedReason::Admin,
         };
-        Ok(vec![ends(context.target, session_id, reason, authority.user(context)).into()])
+        let by = authority.user(context);
+        let mut events = vec![ends(context.target, session_id, reason, by).into()];
+        let (action, details) = (AdminAction::RevokeSession, json!({ "session_id": session_id }));
+        events.extend(recorded_if_anothers(context, &authority, action, None, details));
+        Ok(events)
     }
 }
 
@@ -75,8 +81,11 @@ mod tests {
         refused.refused(ErrorCode::Unauthenticated);
         let operator = Actor::Service("svc-operator".to_owned());
         let ended = ends(id(1), session(1), RevokedReason::Admin, None);
-        story
-            .when_actor(&operator, id(1), revoke(session(1)))
-            .then([echolog_events::Event::Sessions(ended)]);
+        let events = story.when_actor(&operator, id(1), revoke(session(1))).accepted();
+        assert_eq!(events[0].event, echolog_events::Event::Sessions(ended));
+        assert_eq!(events[1].event.event_type().short(), "admin_action_recorded");
+        let worker = Actor::Service(Actor::WORKER.to_owned());
+        let events = story.when_actor(&worker, id(1), revoke(session(1))).accepted();
+        assert_eq!(events.len(), 1, "what workers do is nobody's doing");
     }
 }

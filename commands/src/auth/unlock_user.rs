@@ -1,6 +1,8 @@
-use echolog_events::{SessionEvent, Stream, UnlockedBy, UserUnlocked};
+use echolog_events::{AdminAction, SessionEvent, Stream, UnlockedBy, UserUnlocked};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::operators::recorded_if_anothers;
 use super::{Authority, authority, need_authority};
 use crate::doc::{Doc, optional};
 use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
@@ -22,7 +24,7 @@ impl Decide for UnlockUser {
             "if_over",
             "`true`: a lock whose time is not over stays; Echolog's own timers say so",
         )],
-        events: &["user_unlocked"],
+        events: &["user_unlocked", "admin_action_recorded"],
         refused: &[
             ("forbidden", "you are neither an administrator nor a service"),
             ("not_found", "there is no such user"),
@@ -54,7 +56,10 @@ impl Decide for UnlockUser {
             by: if is_locked { UnlockedBy::Admin } else { UnlockedBy::Time },
             by_user_id: authority.user(context),
         };
-        Ok(vec![SessionEvent::UserUnlocked(unlocked).into()])
+        let mut events = vec![SessionEvent::UserUnlocked(unlocked).into()];
+        let action = AdminAction::UnlockUser;
+        events.extend(recorded_if_anothers(context, &authority, action, None, json!({})));
+        Ok(events)
     }
 }
 
@@ -82,12 +87,12 @@ mod tests {
         }
         let (user_id, by) = (id(1), UnlockedBy::Admin);
         let unlocked = UserUnlocked { user_id, by, by_user_id: None };
-        locked
-            .when_actor(&operator, id(1), UnlockUser::default())
-            .then([Event::Sessions(SessionEvent::UserUnlocked(unlocked))]);
+        let events = locked.when_actor(&operator, id(1), UnlockUser::default()).accepted();
+        assert_eq!(events[0].event, Event::Sessions(SessionEvent::UserUnlocked(unlocked)));
+        assert_eq!(events[1].event.event_type().short(), "admin_action_recorded");
 
         // A timer opens what would not be met any more, and nothing else.
-        let timer = Actor::Service("svc-echolog".to_owned());
+        let timer = Actor::Service(Actor::WORKER.to_owned());
         let if_over = || UnlockUser { if_over: Some(true) };
         locked.when_actor(&timer, id(1), if_over()).then_nothing();
         let over = locked.at(Time::default() + Settings::default().login_lock);

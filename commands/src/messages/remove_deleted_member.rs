@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn worker() -> Actor {
-        Actor::Service("svc-echolog".to_owned())
+        Actor::Service(Actor::WORKER.to_owned())
     }
 
     fn left(user: u16, old_role: Role) -> MessagesEvent {

@@ -56,7 +56,7 @@ impl Story {
                 (own, user, body, Findings::default())
             }
             "record_session_activity" | "expire_session" => {
-                let timer = Actor::Service("svc-echolog".to_owned());
+                let timer = Actor::Service(Actor::WORKER.to_owned());
                 let actor = if name == "expire_session" { timer } else { own };
                 let body = json!({ "session_id": self.open(user, roll).unwrap_or(id(1)) });
                 (actor, user, body, Findings::default())
