@@ -15,6 +15,8 @@ mod doc;
 pub mod fields;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod matrix;
 pub mod messages;
 mod outcome;
 #[cfg(test)]

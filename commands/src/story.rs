@@ -21,6 +21,8 @@ use crate::{
     Settings, World,
 };
 
+#[cfg(test)]
+pub(crate) use dice::command;
 pub use dice::{CONVERSATIONS, Roll, Sent, USERS, beginning};
 
 /// How many rounds of loading a command may need: the handler gives up on one that asks for more.

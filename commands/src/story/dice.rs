@@ -191,7 +191,11 @@ pub fn beginning() -> Vec<Sent> {
     beginning
 }
 
-pub(super) fn command(domain: &str, name: &str, body: &Value) -> Command {
+/// A command of this name with this body.
+///
+/// # Panics
+/// If there is none, or if it is no good.
+pub(crate) fn command(domain: &str, name: &str, body: &Value) -> Command {
     let found = CommandType::find(domain, name).expect("it exists");
     let body = ContentType::Json.encode(body);
     Command::decode(found, ContentType::Json, &body).expect("a good command")
