@@ -5,8 +5,8 @@ use echolog_events::{CodeHash, PasswordHash, RecoveryCode, TokenHash};
 use serde_json::{Value, json};
 
 use crate::auth::{
-    Check, Findings, Holdings, Login, NewAuthenticator, NewCode, NewPassword, NewRecoveryCodes,
-    NewTokens, Refresh, SecondFactor, ShownCode, factors,
+    Check, Findings, Holdings, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
+    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode, factors,
 };
 use crate::story::{Ending, Story, command, id};
 use crate::{Actor, COMMANDS, ErrorCode};
@@ -32,6 +32,7 @@ const GROUP: u16 = 100;
 const ACCOUNT: u16 = 1;
 const SESSION: u16 = 500;
 const OTP: u16 = 600;
+const RESET: u16 = 601;
 
 /// What becomes of each command, by actor: `y` accepted, `u` unauthenticated, `f` forbidden, `n` not
 /// found, `c` conflict.
@@ -49,6 +50,9 @@ const MATRIX: &[(&str, &str)] = &[
     ("auth.reinstate_user", "uffffyfffy"),
     ("auth.change_user_role", "uffffyfffy"),
     ("auth.delete_user", "uyfffyfffy"),
+    ("auth.create_api_key", "uyfffffffy"),
+    ("auth.record_api_key_use", "fffffffffy"),
+    ("auth.revoke_api_key", "uyfffyfffy"),
     ("audit.record_sensitive_access", "fffffffffy"),
     ("auth.begin_two_factor", "uyfffffffu"),
     ("auth.enable_two_factor", "uyfffffffu"),
@@ -57,6 +61,8 @@ const MATRIX: &[(&str, &str)] = &[
     ("auth.change_password", "uyfffffffy"),
     ("auth.request_otp", "uyfffffffu"),
     ("auth.verify_otp", "uyfffffffu"),
+    ("auth.request_password_reset", "yyyyyyyyyy"),
+    ("auth.complete_password_reset", "yyyyyyyyyy"),
     ("users.update_profile", "uyfffffffu"),
     ("users.block_user", "uyfffffffu"),
     ("users.unblock_user", "uyfffffffu"),
@@ -146,7 +152,23 @@ fn findings() -> Findings {
             is_same: false,
             hash: Some(PasswordHash::new("another")),
         }),
+        api_key: Some(NewKey {
+            key_hash: TokenHash::new("key"),
+            key_prefix: "ek_prefix".to_owned(),
+        }),
         new_code: Some(new_code()),
+        new_reset: Some(NewReset {
+            reset_id: id(RESET),
+            user_id: Some(id(ACCOUNT)),
+            identifier_hash: "ada".to_owned(),
+            hash: TokenHash::new("reset token"),
+        }),
+        reset: Some(Reset {
+            reset_id: id(RESET),
+            hash: TokenHash::new("reset token"),
+            password: 0,
+            password_hash: PasswordHash::new("another"),
+        }),
         shown_code: Some(ShownCode {
             otp_id: id(OTP),
             user_id: Some(id(ACCOUNT)),
@@ -186,15 +208,20 @@ fn showing(story: Story) -> Story {
 }
 
 /// What a command needs to make sense: what has happened before, its target and its body.
+#[allow(clippy::too_many_lines, reason = "a few lines for each command")]
 fn case(name: &str) -> (Story, u16, Value) {
     let story = town().findings(findings());
     let logged_in = |story| done(story, 0, ACCOUNT, "auth.log_in", &json!({ "identifier": "ada" }));
     let begun = |story| done(story, 1, ACCOUNT, "auth.begin_two_factor", &json!({}));
     let two_factors = |story| {
         let story = showing(begun(story));
-        done(story, 1, ACCOUNT, "auth.enable_two_factor", &json!({})).findings(findings())
+        let story = done(story, 1, ACCOUNT, "auth.enable_two_factor", &json!({}));
+        let code = SecondFactor::RecoveryCode(factors::code_hash(b"", id(ACCOUNT), "0"));
+        story.findings(Findings { second_factor: Some(code), ..findings() })
     };
     let code = |purpose: &str| json!({ "purpose": purpose, "identifier": "ada@example.org" });
+    let lost = json!({ "identifier": "ada@example.org" });
+    let key = json!({ "api_key_id": id(700), "name": "a server", "scopes": ["messages"] });
     let session = json!({ "session_id": id(SESSION) });
     let reason = json!({ "reason": "spam" });
     let message = json!({ "message_id": id(1001) });
@@ -216,6 +243,10 @@ fn case(name: &str) -> (Story, u16, Value) {
         | "auth.delete_user"
         | "auth.begin_two_factor" => (story, ACCOUNT, json!({})),
         "auth.change_password" => (story, ACCOUNT, json!({})),
+        "auth.request_password_reset" => (story, ACCOUNT, lost),
+        "auth.complete_password_reset" => {
+            (done(story, 1, ACCOUNT, "auth.request_password_reset", &lost), ACCOUNT, json!({}))
+        }
         "auth.request_otp" => (story, ACCOUNT, code("2fa")),
         "auth.verify_otp" => {
             (done(story, 1, ACCOUNT, "auth.request_otp", &code("2fa")), ACCOUNT, json!({}))
@@ -223,6 +254,17 @@ fn case(name: &str) -> (Story, u16, Value) {
         "auth.suspend_user" | "auth.ban_user" => (story, ACCOUNT, reason),
         "auth.reinstate_user" => (story, 6, json!({})),
         "auth.change_user_role" => (story, ACCOUNT, json!({ "role": "creator" })),
+        "auth.create_api_key" => (story, ACCOUNT, key),
+        "auth.record_api_key_use" => {
+            let used = json!({
+                "api_key_id": id(700), "count": 1, "last_used_at": "1970-01-01T00:00:00Z",
+            });
+            (done(story, 1, ACCOUNT, "auth.create_api_key", &key), ACCOUNT, used)
+        }
+        "auth.revoke_api_key" => {
+            let revoked = json!({ "api_key_id": id(700) });
+            (done(story, 1, ACCOUNT, "auth.create_api_key", &key), ACCOUNT, revoked)
+        }
         "auth.enable_two_factor" => (showing(begun(story)), ACCOUNT, json!({})),
         "auth.disable_two_factor" | "auth.generate_recovery_codes" => {
             (two_factors(story), ACCOUNT, json!({}))

@@ -308,7 +308,7 @@ async fn make_key(
 ) -> anyhow::Result<Value> {
     let body = json!({
         "api_key_id": clock::new_id(), "name": "a server", "scopes": scopes,
-        "expires_at": expires_at,
+        "expires_at": expires_at, "password": PASSWORD,
     });
     let request = Request::new(user, "auth.create_api_key", user, body);
     let outcome = t.client.send(&request).await?;

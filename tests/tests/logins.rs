@@ -430,7 +430,10 @@ fn no_secret_rests_anywhere() {
         t.accept("svc-operator", "auth.change_password", ada.id, set).await?;
         let one = code_of(&t, place.path(), "somebody.new@example.org").await?;
         let other = code_of(&t, place.path(), "somebody.else@example.org").await?;
-        let body = json!({ "api_key_id": clock::new_id(), "name": "key", "scopes": ["users"] });
+        let body = json!({
+            "api_key_id": clock::new_id(), "name": "key", "scopes": ["users"],
+            "password": "a marked one of the operator's",
+        });
         let key = t.accept(ada.id, "auth.create_api_key", ada.id, body).await?;
         let key = key.data.unwrap_or_default()["api_key"].as_str().unwrap_or_default().to_owned();
         let reset = clock::new_id();

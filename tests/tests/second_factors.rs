@@ -76,7 +76,14 @@ fn an_authenticator_from_its_secret_to_its_loss() {
         let twice = log_in(&t, json!({ "recovery_code": codes[3] })).await?;
         assert_eq!(code(&twice), Some(ErrorCode::Unauthenticated));
 
-        let new = json!({ "password": PASSWORD });
+        // Whoever has a session and the password has not got everything.
+        let half = json!({ "password": PASSWORD });
+        for command in ["auth.generate_recovery_codes", "auth.disable_two_factor"] {
+            let no = ask(&t, ada, command, half.clone()).await?;
+            assert_eq!(code(&no), Some(ErrorCode::Unauthenticated), "{command}");
+            assert!(no.data.is_some(), "it is the second factor that is missing");
+        }
+        let new = json!({ "password": PASSWORD, "recovery_code": codes[5] });
         let outcome = ask(&t, ada, "auth.generate_recovery_codes", new).await?;
         let new: Vec<String> = serde_json::from_value(data(outcome)["recovery_codes"].clone())?;
         let old = log_in(&t, json!({ "recovery_code": codes[4] })).await?;
@@ -92,7 +99,7 @@ fn an_authenticator_from_its_secret_to_its_loss() {
         assert_eq!(t.rows(factors).await?, [["revoked", "true"]]);
         let codes_left = "SELECT count(*), count(used_at), count(revoked_at)
             FROM auth.recovery_codes";
-        assert_eq!(t.rows(codes_left).await?, [["20", "2", "18"]]);
+        assert_eq!(t.rows(codes_left).await?, [["20", "3", "17"]]);
         let noticed =
             "SELECT event_type, severity FROM auth.security_events ORDER BY created_at, id";
         let noticed: Vec<String> =

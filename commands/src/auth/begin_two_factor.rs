@@ -44,10 +44,10 @@ impl Decide for BeginTwoFactor {
         if context.findings.password.is_none() {
             return Err(Rejection::invalid("password", "The password is needed."));
         }
-        proof::check(context, world)?;
         if world.credentials(user_id).asks_for_second_factor() {
             return Err(Rejection::conflict("A second factor is in use; disable it first."));
         }
+        proof::check(context, world)?;
         let made = context.findings.authenticator.clone();
         let made = made.ok_or_else(|| Rejection::internal("There is no new authenticator."))?;
         let NewAuthenticator { factor_id, salt } = made;

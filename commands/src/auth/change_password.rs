@@ -1,16 +1,16 @@
 use echolog_events::{
-    AccountStatus, AdminAction, PasswordChange, PasswordChanged, PasswordEvent, RevokedReason,
-    SessionEvent, Stream, UnlockedBy, UserUnlocked,
+    AccountStatus, AdminAction, CredentialEvent, PasswordChange, PasswordChanged, PasswordEvent,
+    RevokedReason, SessionEvent, Stream, UnlockedBy, UserUnlocked,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::findings::NewPassword;
 use super::operators::recorded_if_anothers;
-use super::proof::{attempt, check_is_present, failed, failure};
+use super::proof::{attempt, check_is_present, failed, failure, second_factor};
 use super::{Authority, authority, ends, need_authority};
 use crate::doc::{Doc, optional};
-use crate::fields::{Id, Password};
+use crate::fields::{Id, OneTimeCode, Password, Token};
 use crate::state::Sessions;
 use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
 
@@ -24,22 +24,32 @@ pub struct ChangePassword {
     /// Leaves the request path only as a hash.
     #[serde(skip_serializing)]
     pub new_password: Option<Password>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub totp: Option<OneTimeCode>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub recovery_code: Option<Token>,
     /// The session that stays.
     pub except_session_id: Option<Id>,
 }
 
 impl ChangePassword {
-    /// Demands that whoever owns the account knows its password.
+    /// Demands that whoever owns the account knows its password, and shows the second factor where one is
+    /// in use. Returns what that leaves.
     fn check_owner(
         context: &Context<'_>,
+        world: &World,
         sessions: &Sessions,
         found: &NewPassword,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Option<CredentialEvent>, Rejection> {
         let Some(check) = found.check else {
             return Err(Rejection::invalid("old_password", "The old password is needed."));
         };
-        let Some(reason) = failure(context, sessions, check) else { return Ok(()) };
-        Err(failed(context, sessions, attempt(context, reason)))
+        match failure(context, sessions, check) {
+            Some(reason) => Err(failed(context, sessions, attempt(context, reason))),
+            None => second_factor(context, world, |reason| attempt(context, reason)),
+        }
     }
 }
 
@@ -54,6 +64,11 @@ impl Decide for ChangePassword {
                 "text, 8 to 256 bytes; **a secret**; needed, but not from services",
             ),
             optional("new_password", "text, 8 to 256 bytes; **a secret**; needed"),
+            optional(
+                "totp",
+                "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`, where two factors are in use, but not from services",
+            ),
+            optional("recovery_code", "text: one of the recovery codes; **a secret**"),
             optional("except_session_id", "UUID: the session that stays"),
         ],
         events: &[
@@ -61,6 +76,8 @@ impl Decide for ChangePassword {
             "user_unlocked",
             "session_revoked",
             "admin_action_recorded",
+            "totp_used",
+            "recovery_code_used",
             "login_failed",
             "user_locked",
         ],
@@ -73,13 +90,14 @@ impl Decide for ChangePassword {
             ("conflict", "the new password is the old one"),
             ("not_found", "there is no such user"),
         ],
-        example: r#"{"old_password":"correct horse battery","new_password":"staples of another kind","except_session_id":"0192f3c4-aaaa-7bbb-8ccc-000000000005"}"#,
+        example: r#"{"old_password":"correct horse battery","new_password":"staples of another kind","totp":"287082","recovery_code":"abcde-23456","except_session_id":"0192f3c4-aaaa-7bbb-8ccc-000000000005"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
         need_authority(context, needs);
         needs.want(Key::User(context.target));
         needs.want(Key::Sessions(context.target));
+        needs.want(Key::Credentials(context.target));
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
@@ -104,9 +122,10 @@ impl Decide for ChangePassword {
             return Err(Rejection::invalid("new_password", "A new password is needed."));
         };
         check_is_present(sessions, found.password)?;
-        if how == PasswordChange::Change {
-            Self::check_owner(context, sessions, found)?;
-        }
+        let used = match how {
+            PasswordChange::Change => Self::check_owner(context, world, sessions, found)?,
+            PasswordChange::Reset | PasswordChange::Operator => None,
+        };
         if found.is_same {
             return Err(Rejection::conflict("This is the password that the account has."));
         }
@@ -131,6 +150,7 @@ impl Decide for ChangePassword {
         events.extend(ending.map(|id| NewEvent::from(ends(user_id, *id, reason, by))));
         let action = AdminAction::ChangePassword;
         events.extend(recorded_if_anothers(context, &authority, action, None, json!({})));
+        events.extend(used.map(NewEvent::from));
         Ok(events)
     }
 }

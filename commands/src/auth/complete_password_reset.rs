@@ -5,6 +5,7 @@ use echolog_events::{
 use serde::{Deserialize, Serialize};
 
 use super::ends;
+use super::operators::keys_end;
 use super::proof::check_is_present;
 use crate::doc::{Doc, optional};
 use crate::fields::{Password, Token};
@@ -30,7 +31,7 @@ fn gone() -> Rejection {
 impl Decide for CompletePasswordReset {
     const STREAM: Stream = Stream::Code;
     const DOC: Doc = Doc {
-        summary: "Gives an account another password for one that was lost. A lock is opened, all sessions end.",
+        summary: "Gives an account another password for one that was lost. A lock is opened, all sessions and API keys end.",
         target: "the reset's id, as of `request_password_reset`",
         fields: &[
             optional("token", "text; **a secret**; needed"),
@@ -41,6 +42,7 @@ impl Decide for CompletePasswordReset {
             "password_changed",
             "user_unlocked",
             "session_revoked",
+            "api_key_revoked",
         ],
         refused: &[
             ("gone", "the token is not right, has expired, was used or replaced"),
@@ -53,6 +55,7 @@ impl Decide for CompletePasswordReset {
         needs.want(Key::Codes(context.target));
         needs.want(Key::Sessions(context.target));
         needs.want(Key::User(context.target));
+        needs.want(Key::Credentials(context.target));
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
@@ -98,6 +101,8 @@ impl Decide for CompletePasswordReset {
         let reason = RevokedReason::PasswordChanged;
         let open = sessions.open.keys();
         events.extend(open.map(|id| NewEvent::from(ends(user_id, *id, reason, None))));
+        // Whoever had got in may have made one for themselves.
+        events.extend(keys_end(context, world, None));
         Ok(events)
     }
 }

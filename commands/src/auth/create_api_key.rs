@@ -7,11 +7,11 @@ use echolog_events::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Authority, authority, made_just_now, need_authority};
+use super::{Authority, authority, made_just_now, need_authority, proof};
 use crate::doc::{Doc, optional, required};
-use crate::fields::{Id, Text};
+use crate::fields::{Id, OneTimeCode, Password, Text, Token};
 use crate::state::ApiKeys;
-use crate::{Context, Decide, Decision, Key, Needs, Rejection, World, access};
+use crate::{Context, Decide, Decision, Needs, Rejection, World, access};
 
 /// How many keys a user has at most.
 const MAX_KEYS: usize = 50;
@@ -31,6 +31,15 @@ pub struct CreateApiKey {
     pub scopes: BTreeSet<Scope>,
     /// When it ends; left out: when it is revoked.
     pub expires_at: Option<Time>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub password: Option<Password>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub totp: Option<OneTimeCode>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub recovery_code: Option<Token>,
 }
 
 impl Decide for CreateApiKey {
@@ -49,29 +58,49 @@ impl Decide for CreateApiKey {
                 "expires_at",
                 "time, at most ten years ahead; left out: it lasts until it is revoked",
             ),
+            optional(
+                "password",
+                "text, 8 to 256 bytes; **a secret**; needed, but not from services",
+            ),
+            optional(
+                "totp",
+                "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`, where two factors are in use",
+            ),
+            optional("recovery_code", "text: one of the recovery codes; **a secret**"),
         ],
-        events: &["api_key_revoked", "api_key_created"],
+        events: &[
+            "api_key_revoked",
+            "totp_used",
+            "recovery_code_used",
+            "api_key_created",
+            "login_failed",
+            "user_locked",
+        ],
         refused: &[
+            ("unauthenticated", "what proves it is not right, or too many attempts failed before"),
             ("forbidden", "the target is another user, or the account may not act"),
             ("not_found", "there is no such user"),
             ("conflict", "there was a key with this id already, or there are 50"),
         ],
-        example: r#"{"api_key_id":"0192f3c4-aaaa-7bbb-8ccc-000000000006","name":"the build server","scopes":["messages"],"expires_at":"2027-01-01T00:00:00Z"}"#,
+        example: r#"{"api_key_id":"0192f3c4-aaaa-7bbb-8ccc-000000000006","name":"the build server","scopes":["messages"],"expires_at":"2027-01-01T00:00:00Z","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
         need_authority(context, needs);
-        needs.want(Key::User(context.target));
-        needs.want(Key::Credentials(context.target));
+        proof::need(context, needs);
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
-        match authority(context, world)? {
-            Authority::Own => drop(access::active_user(context, world)?),
-            Authority::Service => {}
+        // A key outlasts the session that it is made in.
+        let used = match authority(context, world)? {
+            Authority::Own => {
+                access::active_user(context, world)?;
+                proof::check(context, world)?
+            }
+            Authority::Service => None,
             // It would let an administrator be another user.
             Authority::Admin(_) => return Err(Rejection::forbidden("This is another user's.")),
-        }
+        };
         let user_id = context.target;
         let user = world.user(user_id);
         let user = user.ok_or_else(|| Rejection::not_found("There is no such user."))?;
@@ -85,6 +114,7 @@ impl Decide for CreateApiKey {
         self.check(context)?;
         let keys = &world.credentials(user_id).api_keys;
         let mut events = making_room(context, keys, api_key_id)?;
+        events.extend(used);
         events.push(CredentialEvent::ApiKeyCreated(ApiKeyCreated {
             user_id,
             api_key_id,
@@ -161,7 +191,7 @@ fn making_room(
 pub(super) mod tests {
     use echolog_events::TokenHash;
 
-    use super::super::{Findings, NewKey};
+    use super::super::{Check, Findings, NewKey};
     use super::*;
     use crate::story::{Story, id};
     use crate::{Actor, ErrorCode};
@@ -174,7 +204,7 @@ pub(super) mod tests {
     fn found(number: u16) -> Findings {
         let key_hash = TokenHash::new(format!("key {number}"));
         let api_key = Some(NewKey { key_hash, key_prefix: "ek_prefix".to_owned() });
-        Findings { api_key, ..Findings::default() }
+        Findings { api_key, password: Some(Check::Right), ..Findings::default() }
     }
 
     /// User 1 has these keys.
@@ -213,6 +243,16 @@ pub(super) mod tests {
         }
         let later = story.at(Time::default() + TimeDelta::minutes(6));
         later.when(id(1), id(1), create(600)).refused(ErrorCode::Invalid);
+    }
+
+    #[test]
+    fn a_session_alone_makes_none() {
+        let story = || Story::new().users([id(1)]);
+        let with = |password| Findings { password, ..found(600) };
+        story().findings(with(None)).when(id(1), id(1), create(600)).refused(ErrorCode::Invalid);
+        let wrong = story().findings(with(Some(Check::Wrong)));
+        let no = wrong.when(id(1), id(1), create(600)).refused(ErrorCode::Unauthenticated);
+        assert_eq!(no.events.len(), 1, "it counts");
     }
 
     #[test]

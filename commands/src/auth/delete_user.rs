@@ -1,6 +1,6 @@
 use echolog_events::{
-    AccountEvent, AccountStatus, AdminAction, AuthEvent, Event, IdentifierReleased, RevokedReason,
-    Stream, UserDeleted, UserRole, Uuid,
+    AccountEvent, AccountStatus, AdminAction, AuthEvent, CredentialEvent, Event,
+    IdentifierReleased, RevokedReason, Stream, TwoFactorDisabled, UserDeleted, UserRole, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::operators::{
 };
 use super::proof;
 use crate::doc::{Doc, optional};
-use crate::fields::{Password, Text};
+use crate::fields::{OneTimeCode, Password, Text, Token};
 use crate::{ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World, access};
 
 /// Deletes an account.
@@ -22,20 +22,29 @@ pub struct DeleteUser {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub password: Option<Password>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub totp: Option<OneTimeCode>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub recovery_code: Option<Token>,
     /// Why.
     pub reason: Option<Text<1, 255>>,
 }
 
 impl DeleteUser {
-    /// Who acts, if it is a user: the owner of the account, who has shown the password, or somebody
-    /// with a say over the accounts of others.
-    fn authority(context: &Context<'_>, world: &World) -> Result<Option<Uuid>, Rejection> {
+    /// Who acts, if it is a user: the owner of the account, who has proved it once more, or somebody
+    /// with a say over the accounts of others. And what the proof leaves.
+    fn authority(
+        context: &Context<'_>,
+        world: &World,
+    ) -> Result<(Option<Uuid>, Option<CredentialEvent>), Rejection> {
         if context.user().is_ok_and(|user| user == context.target) {
             access::present_user(context, world)?;
-            proof::check(context, world)?;
-            context.user().map(Some)
+            let used = proof::check(context, world)?;
+            Ok((context.user().map(Some)?, used))
         } else {
-            operator(context, world, UserRole::Admin)
+            Ok((operator(context, world, UserRole::Admin)?, None))
         }
     }
 }
@@ -47,6 +56,11 @@ impl Decide for DeleteUser {
         target: "your own user id; another's for administrators and services",
         fields: &[
             optional("password", "text, 8 to 256 bytes; **a secret**; needed for your own account"),
+            optional(
+                "totp",
+                "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`, where two factors are in use",
+            ),
+            optional("recovery_code", "text: one of the recovery codes; **a secret**"),
             optional("reason", "text, 1 to 255 characters"),
         ],
         events: &[
@@ -54,6 +68,9 @@ impl Decide for DeleteUser {
             "identifier_released",
             "session_revoked",
             "api_key_revoked",
+            "two_factor_disabled",
+            "totp_used",
+            "recovery_code_used",
             "admin_action_recorded",
             "admin_roster_changed",
             "login_failed",
@@ -66,7 +83,7 @@ impl Decide for DeleteUser {
             ("conflict", "the target is the last administrator"),
             ("gone", "the account is deleted already"),
         ],
-        example: r#"{"password":"correct horse battery","reason":"no use for it"}"#,
+        example: r#"{"password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","reason":"no use for it"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
@@ -84,7 +101,7 @@ impl Decide for DeleteUser {
         let Some(holdings) = &context.findings.holdings else {
             return Err(Rejection::internal("The command got lost on its way to its owner."));
         };
-        let by = Self::authority(context, world)?;
+        let (by, used) = Self::authority(context, world)?;
         let user = account(context, world)?;
         if user.status == AccountStatus::Deleted {
             return Err(Rejection::gone("The account is deleted."));
@@ -104,6 +121,12 @@ impl Decide for DeleteUser {
         events.extend(releases(user_id, holdings, world));
         events.extend(sessions_end(context, world, RevokedReason::UserDeleted, by));
         events.extend(keys_end(context, world, by));
+        events.extend(used.map(NewEvent::from));
+        if world.credentials(user_id).asks_for_second_factor() {
+            let (by_user_id, reason) = (by, None);
+            let disabled = TwoFactorDisabled { user_id, by_user_id, reason };
+            events.push(CredentialEvent::TwoFactorDisabled(disabled).into());
+        }
         if by != Some(user_id) {
             events.push(recorded(context, by, AdminAction::DeleteUser, reason, json!({})));
         }

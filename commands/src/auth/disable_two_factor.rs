@@ -28,16 +28,20 @@ pub struct DisableTwoFactor {
 impl Decide for DisableTwoFactor {
     const STREAM: Stream = Stream::Credential;
     const DOC: Doc = Doc {
-        summary: "Makes a password alone enough to log in. The user proves once more who it is, by password or by a code; administrators and services, whom somebody has told of a lost device, do not.",
+        summary: "Makes a password alone enough to log in. The user proves once more who it is, by password and code; administrators and services, whom somebody has told of a lost device, do not.",
         target: "your own user id; another's for administrators and services",
         fields: &[
-            optional("password", "text, 8 to 256 bytes; **a secret**"),
+            optional(
+                "password",
+                "text, 8 to 256 bytes; **a secret**; needed for your own account, as is a code",
+            ),
             optional("totp", "text of six digits: what the authenticator shows; **a secret**"),
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
             optional("reason", "text, 1 to 255 characters"),
         ],
         events: &[
             "two_factor_disabled",
+            "admin_action_recorded",
             "totp_used",
             "recovery_code_used",
             "login_failed",
@@ -94,30 +98,42 @@ mod tests {
         ending.accepted().iter().map(|new| new.event.event_type().short()).collect()
     }
 
+    fn with(password: Check, shown: Findings) -> Findings {
+        Findings { password: Some(password), ..shown }
+    }
+
     #[test]
-    fn any_proof_will_do() {
+    fn the_password_and_any_code_will_do() {
         let story = || two_factor(story(), 1);
-        let password = story().findings(known(Check::Right, 9));
-        assert_eq!(names(disable(&password)), ["two_factor_disabled"]);
-        let code = showing(&story(), 1, 30);
+        let code = with(Check::Right, showing(&story(), 1, 30));
         assert_eq!(names(disable(&story().findings(code))), ["totp_used", "two_factor_disabled"]);
-        let recovery = recovering(&story(), 3);
+        let recovery = with(Check::Right, recovering(&story(), 3));
         let events = names(disable(&story().findings(recovery)));
         assert_eq!(events, ["recovery_code_used", "two_factor_disabled"]);
+        // Who has no password shows the code alone.
+        let recovery = with(Check::NoPassword, recovering(&story(), 3));
+        assert_eq!(names(disable(&story().findings(recovery))).len(), 2);
+    }
+
+    #[test]
+    fn one_alone_will_not() {
+        let story = two_factor(story(), 1).findings(known(Check::Right, 9));
+        let no = disable(&story).refused(ErrorCode::Unauthenticated);
+        assert!(no.data.is_some() && no.events.is_empty());
+        let shown = recovering(&story, 3);
+        disable(&story.findings(shown)).refused(ErrorCode::Invalid);
     }
 
     #[test]
     fn a_wrong_one_will_not_and_counts() {
-        let story = two_factor(story(), 1).findings(known(Check::Wrong, 9));
-        let no = disable(&story).refused(ErrorCode::Unauthenticated);
-        assert_eq!(no.events.len(), 1);
+        let story = two_factor(story(), 1);
+        let wrong = with(Check::Wrong, recovering(&story, 3));
+        let story = story.findings(wrong);
+        assert_eq!(disable(&story).refused(ErrorCode::Unauthenticated).events.len(), 1);
         // The code that enabled it is used up.
-        let same = showing(&story, 1, 0);
+        let same = with(Check::Right, showing(&story, 1, 0));
         let story = story.findings(same);
         assert_eq!(disable(&story).refused(ErrorCode::Unauthenticated).events.len(), 1);
-        let mut both = showing(&story, 1, 30);
-        both.password = Some(Check::Wrong);
-        disable(&story.findings(both)).refused(ErrorCode::Unauthenticated);
     }
 
     #[test]

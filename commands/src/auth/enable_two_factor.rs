@@ -1,13 +1,14 @@
 use echolog_events::{
-    CredentialEvent, Event, RecoveryCodesGenerated, Stream, TwoFactorEnabled, TwoFactorMethod,
+    CredentialEvent, Event, LoginFailure, RecoveryCodesGenerated, Stream, TwoFactorEnabled,
+    TwoFactorMethod,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{NewRecoveryCodes, SecondFactor, credentials_are_not_right, factors};
+use super::{NewRecoveryCodes, SecondFactor, factors, proof};
 use crate::doc::{Doc, optional};
 use crate::fields::OneTimeCode;
-use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World, access};
+use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World, access};
 
 /// Takes an authenticator into use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,9 +47,9 @@ impl Decide for EnableTwoFactor {
             "totp",
             "text of six digits: what the authenticator shows; **a secret**; needed",
         )],
-        events: &["two_factor_enabled", "recovery_codes_generated"],
+        events: &["two_factor_enabled", "recovery_codes_generated", "login_failed", "user_locked"],
         refused: &[
-            ("unauthenticated", "it is another code"),
+            ("unauthenticated", "it is another code, or too many attempts failed before"),
             ("conflict", "no authenticator was begun, or one is in use already"),
             ("gone", "it was begun more than ten minutes ago"),
         ],
@@ -56,8 +57,7 @@ impl Decide for EnableTwoFactor {
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
-        needs.want(Key::User(context.target));
-        needs.want(Key::Credentials(context.target));
+        proof::need(context, needs);
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
@@ -72,9 +72,14 @@ impl Decide for EnableTwoFactor {
         if begun.expires_at <= context.time {
             return Err(Rejection::gone("The authenticator was begun too long ago; begin again."));
         }
-        // Whoever asks has been told the secret: guessing gains nothing.
+        // Somebody else may have got hold of the session, and was not told the secret.
+        let sessions = world.sessions(user_id);
+        let fail = |reason| proof::failed(context, sessions, proof::attempt(context, reason));
+        if sessions.is_locked(context.time) {
+            return Err(fail(LoginFailure::Locked));
+        }
         let step = factors::step_of(context, (begun.id, &begun.salt), None, shown)
-            .ok_or_else(credentials_are_not_right)?;
+            .ok_or_else(|| fail(LoginFailure::WrongSecondFactor))?;
         let enabled = CredentialEvent::TwoFactorEnabled(TwoFactorEnabled {
             user_id,
             method: TwoFactorMethod::Totp,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::enable_two_factor::{generated, told};
 use super::proof;
 use crate::doc::{Doc, optional};
-use crate::fields::{OneTimeCode, Password};
+use crate::fields::{OneTimeCode, Password, Token};
 use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World, access};
 
 /// Asks for new recovery codes.
@@ -18,6 +18,9 @@ pub struct GenerateRecoveryCodes {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub totp: Option<OneTimeCode>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub recovery_code: Option<Token>,
 }
 
 impl Decide for GenerateRecoveryCodes {
@@ -26,15 +29,25 @@ impl Decide for GenerateRecoveryCodes {
         summary: "Asks for ten new recovery codes; those of before are good for nothing. The outcome's `data` has `recovery_codes`; they are told once.",
         target: "your own user id",
         fields: &[
-            optional("password", "text, 8 to 256 bytes; **a secret**; this or `totp` is needed"),
-            optional("totp", "text of six digits: what the authenticator shows; **a secret**"),
+            optional("password", "text, 8 to 256 bytes; **a secret**; needed"),
+            optional(
+                "totp",
+                "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`",
+            ),
+            optional("recovery_code", "text: one of the recovery codes; **a secret**"),
         ],
-        events: &["recovery_codes_generated", "totp_used", "login_failed", "user_locked"],
+        events: &[
+            "recovery_codes_generated",
+            "totp_used",
+            "recovery_code_used",
+            "login_failed",
+            "user_locked",
+        ],
         refused: &[
             ("unauthenticated", "what proves it is not right, or too many attempts failed before"),
             ("conflict", "no second factor is in use"),
         ],
-        example: r#"{"password":"correct horse battery","totp":"287082"}"#,
+        example: r#"{"password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
@@ -58,8 +71,8 @@ impl Decide for GenerateRecoveryCodes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Check;
     use super::super::tests::{known, recovering, showing, story, two_factor};
+    use super::super::{Check, Findings};
     use super::*;
     use crate::ErrorCode;
     use crate::auth::DisableTwoFactor;
@@ -74,11 +87,13 @@ mod tests {
         let story = two_factor(story(), 1);
         let old = recovering(&story, 3);
         let mut shown = showing(&story, 1, 30);
+        shown.password = Some(Check::Right);
         shown.recovery_codes = recovering(&story, 100).recovery_codes;
         let story = story.findings(shown);
         assert_eq!(generate(&story).accepted().len(), 2);
         let actor = crate::Actor::User(id(1));
         let story = story.done(&actor, id(1), GenerateRecoveryCodes::default());
+        let old = Findings { password: Some(Check::Right), ..old };
         let story = story.findings(old);
         let no = story.when(id(1), id(1), DisableTwoFactor::default());
         no.refused(ErrorCode::Unauthenticated);

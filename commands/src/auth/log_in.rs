@@ -1,13 +1,13 @@
 use echolog_events::{
-    AccountStatus, CredentialEvent, DeviceType, Event, IdentifierType, LoginFailed, LoginFailure,
-    LoginMethod, LoginSucceeded, PasswordEvent, PasswordRehashed, Platform, RevokedReason,
-    SessionEvent, SessionStarted, Stream, UnlockedBy, UserUnlocked, Uuid,
+    AccountStatus, DeviceType, Event, IdentifierType, LoginFailed, LoginFailure, LoginMethod,
+    LoginSucceeded, PasswordEvent, PasswordRehashed, Platform, RevokedReason, SessionEvent,
+    SessionStarted, Stream, UnlockedBy, UserUnlocked, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::findings::{Check, Login};
-use super::{check_age, credentials_are_not_right, ends, factors, identifier, proof};
+use super::{check_age, credentials_are_not_right, ends, identifier, proof};
 use crate::doc::{Doc, optional, required};
 use crate::fields::{DeviceMetadata, OneTimeCode, Password, Text, Token};
 use crate::state::Sessions;
@@ -102,37 +102,10 @@ impl LogIn {
         })
     }
 
-    /// What showing the second factor leaves, where the account asks for one.
-    fn second_factor(
-        &self,
-        context: &Context<'_>,
-        world: &World,
-        sessions: &Sessions,
-        login: &Login,
-    ) -> Result<Option<CredentialEvent>, Rejection> {
-        let credentials = world.credentials(context.target);
-        if !credentials.asks_for_second_factor() {
-            return Ok(None);
-        }
-        let Some(shown) = &context.findings.second_factor else {
-            let ways = json!({ "second_factor": ["totp", "recovery_code"] });
-            let no = Rejection::unauthenticated("A second factor is needed.");
-            return Err(no.with_data(ways));
-        };
-        let wrong = || self.fail(context, sessions, login, LoginFailure::WrongSecondFactor);
-        factors::accept(context, credentials, shown).map(Some).ok_or_else(wrong)
-    }
-
-    /// A no, and what it leaves behind.
-    fn fail(
-        &self,
-        context: &Context<'_>,
-        sessions: &Sessions,
-        login: &Login,
-        reason: LoginFailure,
-    ) -> Rejection {
+    /// What a no leaves behind.
+    fn attempt(&self, context: &Context<'_>, login: &Login, reason: LoginFailure) -> LoginFailed {
         let account_id = context.target;
-        let attempt = LoginFailed {
+        LoginFailed {
             account_id,
             user_id: (login.check != Check::Unknown).then_some(account_id),
             identifier: login.identifier.clone(),
@@ -141,8 +114,7 @@ impl LogIn {
             counts: proof::counts(reason),
             origin: context.findings.origin.clone(),
             device_id: self.device_id.as_ref().map(|id| id.as_str().to_owned()),
-        };
-        proof::failed(context, sessions, attempt)
+        }
     }
 
     fn session(&self, context: &Context<'_>, login: &Login) -> SessionStarted {
@@ -273,12 +245,14 @@ impl Decide for LogIn {
         check_age(context, login.session_id)?;
         proof::check_is_present(sessions, login.password)?;
         if let Some(reason) = self.failure(context, world, sessions, login) {
-            return Err(self.fail(context, sessions, login, reason));
+            let attempt = self.attempt(context, login, reason);
+            return Err(proof::failed(context, sessions, attempt));
         }
         if world.user(context.target).is_none() {
             return Err(credentials_are_not_right());
         }
-        let second_factor = self.second_factor(context, world, sessions, login)?;
+        let attempt = |reason| self.attempt(context, login, reason);
+        let second_factor = proof::second_factor(context, world, attempt)?;
         // Whoever has got here may know about the account.
         check_new(context, sessions, login.session_id)?;
         let user_id = context.target;

@@ -1,8 +1,8 @@
 //! What the commands of those have in common who have a say over the accounts of others.
 
 use echolog_events::{
-    AdminAction, AdminActionRecorded, AdminRosterChanged, ApiKeyRevoked, AuditEvent, AuthEvent,
-    CredentialEvent, Event, JsonMap, RevokedReason, UserRole, Uuid,
+    AccountStatus, AdminAction, AdminActionRecorded, AdminRosterChanged, ApiKeyRevoked, AuditEvent,
+    AuthEvent, CredentialEvent, Event, JsonMap, RevokedReason, UserRole, Uuid,
 };
 use serde_json::Value;
 
@@ -62,6 +62,18 @@ pub(super) fn roster_changes(
 ) -> Result<Option<NewEvent>, Rejection> {
     let Roster { mut admins, seq } = world.roster();
     let user = context.target;
+    let account = world.user(user).filter(|account| account.role == UserRole::Admin);
+    if !is_admin && account.is_none() {
+        return Ok(None);
+    }
+    // Another process may have ended the actor's role just now.
+    if context.user().is_ok_and(|by| !admins.contains(&by)) {
+        return Err(Rejection::forbidden("This is for those who look after others' accounts."));
+    }
+    let may_act = account.is_some_and(|account| account.status == AccountStatus::Active);
+    if may_act && !admins.contains(&user) {
+        return Err(Rejection::unavailable("Who the administrators are cannot be told now."));
+    }
     let changes = if is_admin { admins.insert(user) } else { admins.remove(&user) };
     if !changes {
         return Ok(None);

@@ -5,6 +5,8 @@ use echolog_events::{
 };
 
 use super::{Check, credentials_are_not_right, factors};
+use serde_json::json;
+
 use crate::state::Sessions;
 use crate::{Context, Key, Needs, NewEvent, Rejection, World};
 
@@ -15,8 +17,9 @@ pub(super) fn need(context: &Context<'_>, needs: &mut Needs) {
     needs.want(Key::Credentials(context.target));
 }
 
-/// Demands that what was shown is right: the password, a second factor or both, but something. Returns
-/// what showing it leaves. A wrong one counts like an attempt to log in.
+/// Demands the password once more, and a second factor where one is in use: whoever has got hold of a
+/// session and a password must not be able to shut its owner out. (An account without a password shows
+/// its second factor alone.) Returns what showing it leaves. A wrong one counts like an attempt to log in.
 pub(super) fn check(
     context: &Context<'_>,
     world: &World,
@@ -24,22 +27,41 @@ pub(super) fn check(
     let shown = context.findings;
     let sessions = world.sessions(context.target);
     let fail = |reason| Err(failed(context, sessions, attempt(context, reason)));
-    if shown.password.is_none() && shown.second_factor.is_none() {
-        let message = "This takes the password once more, or a code.";
-        return Err(Rejection::invalid("password", message));
+    let Some(check) = shown.password else {
+        return Err(Rejection::invalid("password", "This takes the password once more."));
+    };
+    check_is_present(sessions, shown.password_number)?;
+    let two_factors = world.credentials(context.target).asks_for_second_factor();
+    let check = match check {
+        Check::NoPassword if two_factors => Check::Right,
+        Check::NoPassword | Check::Right | Check::Wrong | Check::Unknown => check,
+    };
+    match failure(context, sessions, check) {
+        Some(reason) => fail(reason),
+        None => second_factor(context, world, |reason| attempt(context, reason)),
     }
-    if shown.password.is_some() {
-        check_is_present(sessions, shown.password_number)?;
+}
+
+/// What showing the second factor leaves, where the account asks for one. Whoever gets here has shown the
+/// password.
+pub(super) fn second_factor(
+    context: &Context<'_>,
+    world: &World,
+    attempt: impl FnOnce(LoginFailure) -> LoginFailed,
+) -> Result<Option<CredentialEvent>, Rejection> {
+    let credentials = world.credentials(context.target);
+    if !credentials.asks_for_second_factor() {
+        return Ok(None);
     }
-    // Without a password it is the second factor alone that counts, and the lock.
-    if let Some(reason) = failure(context, sessions, shown.password.unwrap_or(Check::Right)) {
-        return fail(reason);
-    }
-    let Some(factor) = &shown.second_factor else { return Ok(None) };
-    match factors::accept(context, world.credentials(context.target), factor) {
-        Some(used) => Ok(Some(used)),
-        None => fail(LoginFailure::WrongSecondFactor),
-    }
+    let Some(shown) = &context.findings.second_factor else {
+        let ways = json!({ "second_factor": ["totp", "recovery_code"] });
+        let no = Rejection::unauthenticated("A second factor is needed.");
+        return Err(no.with_data(ways));
+    };
+    factors::accept(context, credentials, shown).map(Some).ok_or_else(|| {
+        let attempt = attempt(LoginFailure::WrongSecondFactor);
+        failed(context, world.sessions(context.target), attempt)
+    })
 }
 
 /// Why what was shown does not count as right, by itself or because of a lock.

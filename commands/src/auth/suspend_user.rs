@@ -62,6 +62,13 @@ impl Decide for SuspendUser {
             AccountStatus::Banned => return Err(Rejection::conflict("The account is banned.")),
             AccountStatus::Deleted => return Err(Rejection::gone("The account is deleted.")),
         }
+        let end =
+            |until: Option<echolog_events::Time>| until.unwrap_or(echolog_events::Time::MAX_UTC);
+        let is_shorter = user.status_at(context.time) == AccountStatus::Suspended
+            && end(until) < end(user.suspended_until);
+        if is_shorter {
+            operator(context, world, UserRole::Admin)?;
+        }
         if user.role == UserRole::Admin {
             return Err(Rejection::forbidden("An administrator cannot be suspended."));
         }
@@ -126,7 +133,12 @@ mod tests {
     fn the_same_again_changes_nothing() {
         let story = town().done(&service(), id(1), suspend(None));
         story.when(id(3), id(1), suspend(None)).then_nothing();
-        story.when(id(3), id(1), suspend(Some(60))).accepted();
+        // Less than that takes more than a moderator.
+        story.when(id(3), id(1), suspend(Some(60))).refused(ErrorCode::Forbidden);
+        story.when(id(4), id(1), suspend(Some(60))).accepted();
+        let story = town().done(&service(), id(1), suspend(Some(60)));
+        story.when(id(3), id(1), suspend(Some(120))).accepted();
+        story.when(id(3), id(1), suspend(Some(30))).refused(ErrorCode::Forbidden);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::dice::{Roll, Sent, USERS};
 use super::{Story, id};
-use crate::auth::{Findings, NewKey};
+use crate::auth::{Check, Findings, NewKey};
 use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
@@ -41,7 +41,9 @@ impl Story {
             key_prefix: format!("ek_{number}"),
         });
         let command = super::dice::command("auth", name, &body);
-        let findings = Findings { api_key, ..Findings::default() };
+        let password = Some(if roll.message < 16 { Check::Wrong } else { Check::Right });
+        let second_factor = self.shown(user, roll);
+        let findings = Findings { api_key, password, second_factor, ..Findings::default() };
         Sent { actor, target: user, command, findings }
     }
 

@@ -39,7 +39,7 @@ impl Story {
         };
         if name == "enable_two_factor" {
             findings.second_factor = self.shown_first(user, roll);
-        } else if roll.choice.is_multiple_of(2) {
+        } else if roll.choice.is_multiple_of(16) {
             findings.second_factor = None;
         }
         let operator = name == "disable_two_factor" && roll.message.is_multiple_of(4);

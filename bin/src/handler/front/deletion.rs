@@ -6,10 +6,11 @@ use echolog_commands::{Actor, ClaimId, Rejection, fields};
 use echolog_events::{
     AuthEvent, Body, ClaimKind, Event, Stream, StreamKey, UserRegistered, Uuid, partition_of,
 };
-use echolog_nats::{BusError, CommandSubject, EventLog};
+use echolog_nats::{CommandSubject, EventLog};
 
 use super::Front;
-use super::login::{Found, is_torn, unreadable};
+use super::login::{Found, unreadable};
+use super::password::first_whole;
 
 impl Front {
     /// Finds out which names an account has, from its own events. Whoever wants to delete their own
@@ -21,6 +22,8 @@ impl Front {
     ) -> Result<Found, Rejection> {
         let account = fields::parse_id(&subject.target)
             .map_err(|message| Rejection::invalid("target", message))?;
+        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
+        let second_factor = self.second_factor(account, totp, recovery_code)?;
         let log = self.handler.log();
         let (names, version) = names(&log, account).await?;
         let key = &self.handler.settings.claim_key;
@@ -30,55 +33,31 @@ impl Front {
         let own = Actor::parse(&subject.actor) == Some(Actor::User(account));
         let checked = self.check(account, password.filter(|_| own)).await?;
         let holdings = Some(Holdings { claims, version });
-        let findings = Findings { holdings, ..checked };
+        let findings = Findings { holdings, second_factor, ..checked };
         Ok(Found { findings, ..Found::default() })
     }
 }
 
-/// The names of an account in their comparable form, and the last of its events that say so.
+/// The names of an account in their comparable form, which it got when it was registered, and the last of
+/// its events.
 async fn names(
     log: &EventLog,
     account: Uuid,
 ) -> Result<(Vec<(ClaimKind, String)>, u64), Rejection> {
     let key = StreamKey::of(Stream::User, account);
-    let (mut names, mut version) = (Vec::new(), 0);
-    while let Some(event) = next(log, &key, version).await.map_err(unreadable)? {
-        version = event.seq;
-        if is_torn(log, Some(&event)).await.map_err(unreadable)? {
-            continue;
+    let partition = partition_of(&key.id);
+    let Some(last) = log.last(partition, &key).await.map_err(unreadable)? else {
+        return Ok((Vec::new(), 0));
+    };
+    let first = first_whole(log, &key).await.map_err(unreadable)?;
+    let names = match first.map(|first| first.body) {
+        Some(Body::Known(Event::Auth(AuthEvent::UserRegistered(e)))) => registered(&e),
+        Some(Body::Unreadable(_)) => {
+            return Err(Rejection::unavailable("A newer build has to tell what this has."));
         }
-        match &event.body {
-            Body::Known(Event::Auth(AuthEvent::UserRegistered(e))) => names = registered(e),
-            Body::Known(
-                Event::Auth(
-                    AuthEvent::IdentifierClaimed(_)
-                    | AuthEvent::IdentifierReleased(_)
-                    | AuthEvent::AdminRosterChanged(_),
-                )
-                | Event::Accounts(_)
-                | Event::Sessions(_)
-                | Event::Credentials(_)
-                | Event::Passwords(_)
-                | Event::Codes(_)
-                | Event::Users(_)
-                | Event::Audit(_)
-                | Event::Messages(_)
-                | Event::System(_),
-            ) => {}
-            Body::Unreadable(_) => {
-                return Err(Rejection::unavailable("A newer build has to tell what this has."));
-            }
-        }
-    }
-    Ok((names, version))
-}
-
-async fn next(
-    log: &EventLog,
-    key: &StreamKey,
-    after: u64,
-) -> Result<Option<echolog_events::Recorded>, BusError> {
-    log.first(partition_of(&key.id), key, after + 1).await
+        Some(Body::Known(_)) | None => Vec::new(),
+    };
+    Ok((names, last.seq))
 }
 
 fn registered(event: &UserRegistered) -> Vec<(ClaimKind, String)> {

@@ -4,7 +4,7 @@ use argon2::password_hash::rand_core::{OsRng, RngCore as _};
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use echolog_commands::auth::factors::{code_hash, secret};
 use echolog_commands::auth::{
-    BeginTwoFactor, DisableTwoFactor, EnableTwoFactor, Findings, GenerateRecoveryCodes,
+    BeginTwoFactor, Check, DisableTwoFactor, EnableTwoFactor, Findings, GenerateRecoveryCodes,
     NewAuthenticator, NewRecoveryCodes, SecondFactor,
 };
 use echolog_commands::fields::{OneTimeCode, Password, Token};
@@ -14,6 +14,7 @@ use echolog_nats::CommandSubject;
 
 use super::Front;
 use super::login::{Checked, Found};
+use super::password::password_of;
 use crate::clock;
 
 /// How many recovery codes there are at a time.
@@ -67,7 +68,8 @@ impl Front {
         command: &mut GenerateRecoveryCodes,
     ) -> Result<Found, Rejection> {
         let user = user(subject)?;
-        let second_factor = self.second_factor(user, command.totp.take(), None)?;
+        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
+        let second_factor = self.second_factor(user, totp, recovery_code)?;
         let checked = self.check(user, command.password.take()).await?;
         let found = self.with_recovery_codes(user);
         let recovery_codes = found.findings.recovery_codes;
@@ -75,13 +77,21 @@ impl Front {
         Ok(Found { findings, told: found.told, ..Found::default() })
     }
 
-    /// Whether it is the account's password, if one is shown.
+    /// Whether it is the account's password, if one is shown; whether there is one at all, if not.
     pub(super) async fn check(
         &self,
         user: Uuid,
         password: Option<Password>,
     ) -> Result<Findings, Rejection> {
-        let Some(password) = password else { return Ok(Findings::default()) };
+        let Some(password) = password else {
+            let stored = password_of(&self.handler.log(), user).await?;
+            let password = stored.hash.is_none().then_some(Check::NoPassword);
+            return Ok(Findings {
+                password,
+                password_number: stored.number,
+                ..Findings::default()
+            });
+        };
         let Checked { check, number, .. } = self.check_password(user, &password).await?;
         Ok(Findings { password: Some(check), password_number: number, ..Findings::default() })
     }

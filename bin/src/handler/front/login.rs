@@ -64,11 +64,13 @@ impl Front {
         let account = user.unwrap_or_else(|| stand_in(&claim));
         let checked = self.check_password(account, &password).await?;
         let check = if user.is_some() { checked.check } else { Check::Unknown };
-        let rehashed = if checked.weak && check == Check::Right {
+        // Whether it is right or not: it must not take longer where it is.
+        let rehashed = if checked.weak {
             Some(PasswordHash::new(self.passwords.hash(password.expose().to_owned()).await?))
         } else {
             None
         };
+        let rehashed = rehashed.filter(|_| check == Check::Right);
         let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
         let second_factor = self.second_factor(account, totp, recovery_code)?;
         let tokens = Tokens::new(&self.handler.keys.tokens, account, session_id, 0);
@@ -140,15 +142,19 @@ impl Front {
         Ok(Checked { check, number, weak })
     }
 
-    /// Makes a key.
-    pub(super) fn new_api_key(
+    /// Makes a key. Whoever makes one for themselves proves once more who they are.
+    pub(super) async fn new_api_key(
+        &self,
         subject: &CommandSubject,
-        command: &CreateApiKey,
+        command: &mut CreateApiKey,
     ) -> Result<Found, Rejection> {
         let user = fields::parse_id(&subject.target)
             .map_err(|message| Rejection::invalid("target", message))?;
+        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
+        let second_factor = self.second_factor(user, totp, recovery_code)?;
+        let checked = self.check(user, command.password.take()).await?;
         let (key, kept) = ApiKey::make(user, command.api_key_id.get());
-        let findings = Findings { api_key: Some(kept), ..Findings::default() };
+        let findings = Findings { api_key: Some(kept), second_factor, ..checked };
         Ok(Found { findings, told: vec![("api_key", key.into())], home: None, letter: None })
     }
 }

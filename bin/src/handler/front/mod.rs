@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use self::login::Found;
 use self::passwords::Passwords;
-use super::limits::Limiter;
+use super::limits::{Limiter, RateLimit};
 use super::{Handler, HandlerError};
 use crate::outbox::{Channel, Letter};
 use crate::owners::{self, Patience, Question};
@@ -38,10 +38,16 @@ const OWNER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the owner is looked for.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How many codes and tokens one actor, or one address, may have sent by a process: twenty an hour. Each
+/// costs somebody money, and somebody else their peace.
+const LETTERS: RateLimit = RateLimit { per_second: 20.0 / 3600.0, burst: 20.0 };
+
 struct Front {
     handler: Handler,
     passwords: Passwords,
     limiter: Mutex<Limiter>,
+    /// Of those who have codes and tokens sent.
+    letters: Mutex<Limiter>,
 }
 
 /// Listens for requests; the future that it returns takes them until `stop` turns true, and then
@@ -53,7 +59,8 @@ pub(super) async fn listen(
     let requests = handler.bus.subscribe(handler.names.requests(), Some("handlers")).await?;
     let passwords = Passwords::new(handler.limits.hashing).map_err(HandlerError::Hashing)?;
     let limiter = Mutex::new(Limiter::new(handler.limits.rate));
-    let front = Arc::new(Front { handler, passwords, limiter });
+    let letters = Mutex::new(Limiter::new(LETTERS));
+    let front = Arc::new(Front { handler, passwords, limiter, letters });
     Ok(requests::take_all(requests, stop, move |incoming| {
         let front = Arc::clone(&front);
         async move { front.take(incoming).await }
@@ -105,6 +112,9 @@ impl Front {
         if command.carries_secret() {
             self.check_rate(&subject.actor)?;
         }
+        if matches!(command, Command::RequestOtp(_) | Command::RequestPasswordReset(_)) {
+            self.check_letters(&subject.actor, &origin(&incoming.headers))?;
+        }
         let found = if let Command::LogIn(log_in) = &mut command {
             self.log_in(&subject, log_in).await?
         } else if let Command::RefreshSession(refresh) = &mut command {
@@ -129,8 +139,8 @@ impl Front {
             self.complete_password_reset(&subject, complete).await?
         } else if let Command::ChangePassword(change) = &mut command {
             self.change_password(&subject, change).await?
-        } else if let Command::CreateApiKey(create) = &command {
-            Self::new_api_key(&subject, create)?
+        } else if let Command::CreateApiKey(create) = &mut command {
+            self.new_api_key(&subject, create).await?
         } else {
             if let Command::RegisterUser(register) = &mut command
                 && let Some(hash) = self.first_password(&subject, register).await?
@@ -161,6 +171,23 @@ impl Front {
             return Err(Rejection::rate_limited("You send commands faster than is allowed."));
         }
         Ok(())
+    }
+
+    /// Before anything is sent. The limits of each address and number count on their own. Where the
+    /// asker's address is known, a new anonymous actor is nobody new.
+    fn check_letters(&self, actor: &str, origin: &Origin) -> Result<(), Rejection> {
+        let (by_actor, by_address) = match (Actor::parse(actor), origin.ip_address) {
+            (Some(Actor::Service(_)), _) => (None, None),
+            (Some(Actor::Anonymous(_)), Some(address)) => (None, Some(address.to_string())),
+            (_, address) => (Some(actor.to_owned()), address.map(|it| it.to_string())),
+        };
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut askers = by_actor.into_iter().chain(by_address);
+        if askers.all(|asker| letters.allows(&asker, Instant::now())) {
+            Ok(())
+        } else {
+            Err(Rejection::rate_limited("Too many codes were asked for; wait a while."))
+        }
     }
 
     /// Asks the partition's owner.

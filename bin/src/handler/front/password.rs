@@ -28,10 +28,12 @@ impl Front {
         command: &mut ChangePassword,
     ) -> Result<Found, Rejection> {
         let (old, new) = (command.old_password.take(), command.new_password.take());
+        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
         let account = fields::parse_id(&subject.target)
             .map_err(|message| Rejection::invalid("target", message))?;
+        let second_factor = self.second_factor(account, totp, recovery_code)?;
         let found = |new_password| Found {
-            findings: Findings { new_password, ..Findings::default() },
+            findings: Findings { new_password, second_factor, ..Findings::default() },
             ..Found::default()
         };
         let operator = match Actor::parse(&subject.actor) {
@@ -62,12 +64,14 @@ impl Front {
             }
             _ => false,
         };
-        let hash = if operator || check == Some(Check::Right) && !is_same {
+        // Whether the old one is right or not: it must not take longer where it is.
+        let hash = if operator || check.is_some() {
             let hash = self.passwords.hash(new.expose().to_owned()).await?;
             Some(PasswordHash::new(hash))
         } else {
             None
         };
+        let hash = hash.filter(|_| operator || check == Some(Check::Right) && !is_same);
         Ok(found(Some(NewPassword { password: number, check, is_same, hash })))
     }
 }
@@ -128,7 +132,10 @@ fn newer() -> Rejection {
 }
 
 /// The first event of a stream that is not of a torn group.
-async fn first_whole(log: &EventLog, key: &StreamKey) -> Result<Option<Recorded>, BusError> {
+pub(super) async fn first_whole(
+    log: &EventLog,
+    key: &StreamKey,
+) -> Result<Option<Recorded>, BusError> {
     let mut from = 1;
     loop {
         let first = log.first(partition_of(&key.id), key, from).await?;
