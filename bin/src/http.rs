@@ -13,12 +13,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use prometheus::{Registry, TextEncoder};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 /// Whether a process can do its work now; the text says why not.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Serves until the process ends. Returns the address: the port may have been chosen by the
-/// system.
+/// Serves until the returned task is dropped. Returns the address, too: the port may have been chosen
+/// by the system.
 ///
 /// # Errors
 /// The address is taken or not ours.
@@ -26,10 +27,11 @@ pub async fn serve(
     address: SocketAddr,
     registry: Registry,
     ready: Readiness,
-) -> std::io::Result<SocketAddr> {
+) -> std::io::Result<(SocketAddr, JoinSet<()>)> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    tokio::spawn(async move {
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -53,7 +55,7 @@ pub async fn serve(
             });
         }
     });
-    Ok(address)
+    Ok((address, serving))
 }
 
 fn answer(

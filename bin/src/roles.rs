@@ -72,6 +72,8 @@ pub struct Running {
     pub metrics: Metrics,
     workers: JoinSet<anyhow::Result<()>>,
     stop: watch::Sender<bool>,
+    /// Ends when this is dropped, and with it what it holds: connections to the database.
+    _serving: JoinSet<()>,
 }
 
 impl Running {
@@ -108,7 +110,7 @@ impl Running {
         let buses = tenant.iter().map(|tenant| tenant.bus.clone());
         let buses = buses.chain(callout.iter().flat_map(Callout::buses)).collect();
         let database = tenant.as_ref().map(|tenant| tenant.database.clone());
-        let metrics_addr = serve_metrics(config, &metrics, buses, database).await?;
+        let (metrics_addr, serving) = serve_metrics(config, &metrics, buses, database).await?;
 
         let (stop, stopped) = watch::channel(false);
         let mut workers = JoinSet::new();
@@ -158,7 +160,7 @@ impl Running {
             let handling = handler.start(stopped).await?;
             workers.spawn(async move { Ok(handling.await?) });
         }
-        Ok(Self { metrics_addr, metrics, workers, stop })
+        Ok(Self { metrics_addr, metrics, workers, stop, _serving: serving })
     }
 
     /// Runs until `stop` turns true, then lets the workers finish what they are at.
@@ -223,7 +225,7 @@ async fn serve_metrics(
     metrics: &Metrics,
     buses: Vec<Bus>,
     database: Option<Database>,
-) -> anyhow::Result<SocketAddr> {
+) -> anyhow::Result<(SocketAddr, JoinSet<()>)> {
     let process = metrics.process.clone();
     let before_scrape = move || {
         let reconnects: u64 = buses.iter().map(Bus::reconnects).sum();

@@ -476,6 +476,27 @@ fn whoever_is_not_let_in_hears_the_same() {
 }
 
 #[test]
+fn one_address_does_not_take_all_connections() {
+    run(async {
+        let broker = Broker::start().await?;
+        let mut t = Tenant::on(broker.nats.url()).await?;
+        let limited = echolog::callout::Options { connections_per_address: 2, ..broker.callout() };
+        t.add_with(Roles::CALLOUT, &limited).await?;
+        let first = broker.anonymous(SECRET).await?;
+        let _second = broker.anonymous(SECRET).await?;
+        let shown = json!({ "user": "anon", "pass": SECRET });
+        let refused = broker.connect(shown.clone()).await?;
+        assert_eq!(refused.err().as_deref(), Some("-ERR 'Authorization Violation'"));
+        // Whoever goes makes room.
+        drop(first);
+        eventually("there is room again", || async {
+            Ok(broker.connect(shown.clone()).await?.is_ok())
+        })
+        .await
+    });
+}
+
+#[test]
 fn a_kick_ends_every_connection_of_its_actor_and_no_other() {
     run(async {
         let broker = Broker::start().await?;

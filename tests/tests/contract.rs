@@ -337,6 +337,11 @@ fn metrics_health_and_readiness() {
         for path in ["/health", "/ready"] {
             assert!(http_get(&format!("{base}{path}")).await?.contains(" 200 OK"));
         }
+        // Lag is measured now and then.
+        eventually("the projector has measured", || async {
+            Ok(http_get(&t.metrics_url()).await?.contains("echolog_projection_lag_events{"))
+        })
+        .await?;
         let metrics = http_get(&t.metrics_url()).await?;
         for expected in [
             r#"echolog_commands_total{code="",command="register_user",domain="auth",status="accepted"} 1"#,

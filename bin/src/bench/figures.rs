@@ -29,6 +29,31 @@ pub struct Figures {
     pub nodes: Option<Nodes>,
     /// What readers wait for.
     pub reads: Option<Reads>,
+    /// Logging in.
+    pub logins: Option<Logins>,
+}
+
+/// Logging in with passwords, by one handler that hashes one at a time.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Logins {
+    /// Logins per second with few under way.
+    pub per_second: f64,
+    /// Passwords that one thread hashes per second, with nothing around it.
+    pub limit_per_second: f64,
+    /// The one over the other.
+    pub ratio: f64,
+    /// Logins per second in a storm, beside messages.
+    pub storm_per_second: f64,
+    /// Attempts per second that are told to come later.
+    pub storm_refused_per_second: f64,
+    /// Half of the messages are answered within, without a storm.
+    pub calm_p50_ms: f64,
+    /// 99 of 100 are answered within, without a storm.
+    pub calm_p99_ms: f64,
+    /// Half of the messages are answered within, in one.
+    pub storm_p50_ms: f64,
+    /// 99 of 100 are answered within, in one.
+    pub storm_p99_ms: f64,
 }
 
 /// One kind of load.

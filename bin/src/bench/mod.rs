@@ -7,6 +7,7 @@
 mod baseline;
 mod driver;
 mod figures;
+mod logins;
 mod population;
 mod preload;
 mod process;
@@ -52,6 +53,8 @@ pub enum Part {
     Replay,
     /// A page of a conversation, an inbox and a search, under row-level security and without.
     Reads,
+    /// Logging in, and what a storm of it does to messages.
+    Logins,
 }
 
 impl Part {

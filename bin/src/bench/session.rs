@@ -16,7 +16,7 @@ use super::random::Random;
 use super::site::Site;
 use super::visible::{self, Seen, Watch};
 use super::worker::Role;
-use super::{Bench, Part, Scale, replay};
+use super::{Bench, Part, Scale, logins, replay};
 use crate::clock;
 use crate::config::Config;
 use crate::supervise::Binaries;
@@ -66,6 +66,11 @@ impl<'b> Session<'b> {
         }
         if bench.has(Part::Latency) {
             figures.latency_at_1000 = Some(session.latency().await?);
+        }
+        if bench.has(Part::Logins) {
+            session.site.settle(&session.site.tools(binaries)).await?;
+            let duration = session.scale.duration();
+            figures.logins = Some(logins::measure(&session.site, &population, duration).await?);
         }
         if bench.has(Part::Partitions) {
             figures.partitions = Some(session.partitions().await?);

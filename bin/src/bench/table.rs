@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::figures::{Baseline, EndToEnd, Figures, Load, Nodes, Partitions, Read, Reads};
+use super::figures::{Baseline, EndToEnd, Figures, Load, Logins, Nodes, Partitions, Read, Reads};
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,6 +34,9 @@ impl fmt::Display for Figures {
             read(f, "20 conversations", inbox)?;
             read(f, "a search", search)?;
             read(f, "with an index on words", search_indexed)?;
+        }
+        if let Some(it) = &self.logins {
+            logins(f, it)?;
         }
         let mut line = |name: &str, value: Option<String>| match value {
             Some(value) => writeln!(f, "{name:<24}{value}"),
@@ -99,5 +102,25 @@ fn read(f: &mut fmt::Formatter<'_>, name: &str, read: &Read) -> fmt::Result {
         f,
         "{name:<24}p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms; without policies {owner_p50_ms:.2} and \
          {owner_p99_ms:.2}, {ratio:.2} times"
+    )
+}
+
+fn logins(f: &mut fmt::Formatter<'_>, logins: &Logins) -> fmt::Result {
+    let Logins { per_second, limit_per_second, ratio, .. } = logins;
+    let Logins { storm_per_second, storm_refused_per_second, .. } = logins;
+    let Logins { calm_p50_ms, calm_p99_ms, storm_p50_ms, storm_p99_ms, .. } = logins;
+    writeln!(
+        f,
+        "logins                  {per_second:.1} per second, {ratio:.2} of the {limit_per_second:.1} \
+         that one core hashes"
+    )?;
+    writeln!(
+        f,
+        "messages meanwhile      p50 {calm_p50_ms:.1} ms, p99 {calm_p99_ms:.1} ms without logins"
+    )?;
+    writeln!(
+        f,
+        "in a storm of logins    p50 {storm_p50_ms:.1} ms, p99 {storm_p99_ms:.1} ms; \
+         {storm_per_second:.1} per second get in, {storm_refused_per_second:.0} come later"
     )
 }

@@ -7,11 +7,15 @@ use chrono::TimeDelta;
 use echolog_commands::auth::{Ask, Ended};
 use echolog_events::Time;
 use echolog_nats::{Bus, BusError, ConnectionId};
+use futures::{StreamExt, stream};
 
 use super::identity::{Identity, tag};
 
 /// Clocks differ: a connection is remembered for so long after it should have ended.
 const LINGER: TimeDelta = TimeDelta::minutes(1);
+
+/// How many connections are ended at once: a server that hangs must not keep the others.
+const AT_ONCE: usize = 64;
 
 /// Which connections to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,24 +49,62 @@ impl Kick {
 #[derive(Clone, Debug)]
 pub struct Connections {
     system: Bus,
-    admitted: Arc<Mutex<HashMap<ConnectionId, Identity>>>,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Who it is, and from where.
+    admitted: HashMap<ConnectionId, (Identity, String)>,
+    /// How many there are from each address.
+    addresses: HashMap<String, usize>,
+}
+
+impl Table {
+    fn remove(&mut self, connection: &ConnectionId) {
+        let Some((_, address)) = self.admitted.remove(connection) else { return };
+        if let Some(count) = self.addresses.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.addresses.remove(&address);
+            }
+        }
+    }
 }
 
 impl Connections {
     pub(super) fn new(system: Bus) -> Self {
-        Self { system, admitted: Arc::default() }
+        Self { system, table: Arc::default() }
     }
 
     /// Has to happen before the client is let in, and before anybody is asked whether it may be, so
-    /// that nothing is missed which ends its right.
-    pub(super) fn insert(&self, connection: ConnectionId, identity: Identity) {
-        self.lock().insert(connection, identity);
+    /// that nothing is missed which ends its right. `false` if the address has `most` already.
+    pub(super) fn insert(
+        &self,
+        connection: ConnectionId,
+        identity: Identity,
+        address: String,
+        most: usize,
+    ) -> bool {
+        let mut table = self.lock();
+        let count = table.addresses.entry(address.clone()).or_default();
+        if most > 0 && *count >= most {
+            return false;
+        }
+        *count += 1;
+        // A number that a server uses again is another connection.
+        if let Some((_, before)) = table.admitted.insert(connection, (identity, address))
+            && let Some(count) = table.addresses.get_mut(&before)
+        {
+            *count -= 1;
+        }
+        true
     }
 
     /// Notes when a connection ends in any case. `false` if it has to end already.
     pub(super) fn confirm(&self, connection: &ConnectionId, expires: Time) -> bool {
-        let mut admitted = self.lock();
-        let Some(identity) = admitted.get_mut(connection) else { return false };
+        let mut table = self.lock();
+        let Some((identity, _)) = table.admitted.get_mut(connection) else { return false };
         identity.expires = expires;
         true
     }
@@ -70,8 +112,8 @@ impl Connections {
     /// What the owners of accounts can be asked about those who are connected.
     pub(super) fn asks(&self) -> Vec<Ask> {
         let mut seen = HashSet::new();
-        let admitted = self.lock();
-        let asks = admitted.values().filter_map(|identity| identity.ask.as_ref());
+        let table = self.lock();
+        let asks = table.admitted.values().filter_map(|(identity, _)| identity.ask.as_ref());
         let asks = asks.filter(|ask| seen.insert((ask.user_id, ask.right)));
         asks.map(|ask| Ask { shown: None, ..ask.clone() }).collect()
     }
@@ -81,7 +123,15 @@ impl Connections {
     }
 
     pub(super) fn forget_expired(&self, now: Time) {
-        self.lock().retain(|_, identity| identity.expires + LINGER > now);
+        let mut table = self.lock();
+        let over = |(_, (identity, _)): &(&ConnectionId, &(Identity, String))| {
+            identity.expires + LINGER <= now
+        };
+        let over: Vec<ConnectionId> =
+            table.admitted.iter().filter(over).map(|(connection, _)| connection.clone()).collect();
+        for connection in &over {
+            table.remove(connection);
+        }
     }
 
     pub(super) fn system(&self) -> Bus {
@@ -91,7 +141,7 @@ impl Connections {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().admitted.len()
     }
 
     /// Ends connections; returns how many. The client may connect again if it still may.
@@ -100,21 +150,23 @@ impl Connections {
     /// A server does not answer; the others were asked all the same.
     pub async fn kick(&self, whose: &Kick) -> Result<usize, BusError> {
         let concerned: Vec<ConnectionId> = {
-            let admitted = self.lock();
-            let concerned = admitted.iter().filter(|(_, identity)| whose.concerns(identity));
+            let table = self.lock();
+            let concerned =
+                table.admitted.iter().filter(|(_, (identity, _))| whose.concerns(identity));
             concerned.map(|(connection, _)| connection.clone()).collect()
         };
-        let mut kicked = Ok(concerned.len());
-        for connection in &concerned {
-            match self.system.kick(connection).await {
-                Ok(()) => self.remove(connection),
-                Err(error) => kicked = Err(error),
-            }
-        }
-        kicked
+        let count = concerned.len();
+        let kicks = concerned.into_iter().map(|connection| async move {
+            self.system.kick(&connection).await?;
+            self.remove(&connection);
+            Ok(())
+        });
+        let kicked: Vec<Result<(), BusError>> =
+            stream::iter(kicks).buffer_unordered(AT_ONCE).collect().await;
+        kicked.into_iter().collect::<Result<(), BusError>>().map(|()| count)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Identity>> {
-        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -64,6 +64,9 @@ pub struct Options {
     /// Connections that one IP address may open at once.
     #[arg(long, env = "ECHOLOG_CONNECT_BURST", default_value_t = CONNECTS.burst)]
     pub connect_burst: f64,
+    /// Connections that one IP address may have at a time, by each process of the callout; 0 for no limit.
+    #[arg(long, env = "ECHOLOG_CONNECTIONS_PER_ADDRESS", default_value_t = MOST_PER_ADDRESS)]
+    pub connections_per_address: usize,
     /// Seconds after which it is asked again whether those who are connected still may be, in case
     /// that word of an end got lost.
     #[arg(long, env = "ECHOLOG_CONNECT_RECHECK", default_value_t = RECHECK,
@@ -76,6 +79,9 @@ const RECHECK: u64 = 60;
 /// An office behind one address may start its day; a guesser gets nowhere.
 const CONNECTS: RateLimit = RateLimit { per_second: 20.0, burst: 200.0 };
 
+/// Fewer by far than a nats-server takes (65,536), so that nobody fills it alone.
+const MOST_PER_ADDRESS: usize = 2_000;
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -85,6 +91,7 @@ impl Default for Options {
             callout_xkey: None,
             connect_rate: CONNECTS.per_second,
             connect_burst: CONNECTS.burst,
+            connections_per_address: MOST_PER_ADDRESS,
             connect_recheck: RECHECK,
         }
     }
@@ -96,6 +103,7 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("connect_rate", &self.connect_rate)
             .field("connect_burst", &self.connect_burst)
+            .field("connections_per_address", &self.connections_per_address)
             .field("connect_recheck", &self.connect_recheck)
             .finish_non_exhaustive()
     }
@@ -129,6 +137,7 @@ pub struct Callout {
     limiter: Mutex<Limiter>,
     metrics: CalloutMetrics,
     connections: Connections,
+    most_per_address: usize,
     recheck: Duration,
 }
 
@@ -173,6 +182,7 @@ impl Callout {
             limiter: Mutex::new(Limiter::new(limit)),
             metrics,
             connections: Connections::new(system),
+            most_per_address: options.connections_per_address,
             recheck: Duration::from_secs(options.connect_recheck),
         })
     }
@@ -329,7 +339,10 @@ impl Callout {
             identity::claimed(tenant, &request.offered, clock::now()).ok_or(Refusal::Credential)?;
         let ConnectRequest { server, connection, .. } = request;
         let connection = ConnectionId { server: server.clone(), number: *connection };
-        self.connections.insert(connection.clone(), identity.clone());
+        let (address, most) = (limited(&request.address), self.most_per_address);
+        if !self.connections.insert(connection.clone(), identity.clone(), address, most) {
+            return Err(Refusal::Rate);
+        }
         let mut scopes = None;
         if let Some(ask) = &identity.ask {
             let standing = self.ask(ask).await;
