@@ -21,9 +21,10 @@ use crate::handler::HashingLimits;
 /// Accounts that log in again and again.
 const ACCOUNTS: usize = 32;
 
-/// Logins under way at once: of a storm more than the handler lets wait.
+/// Logins under way at once. Of a storm no more than are answered before a client asks again, or each is
+/// hashed several times.
 const BUSY: usize = 8;
-const STORM: usize = 128;
+const STORM: usize = 32;
 
 /// Messages offered per second meanwhile: hashing takes one of two cores.
 const OFFERED: u32 = 250;
