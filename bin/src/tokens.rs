@@ -51,7 +51,7 @@ impl ApiKey {
     /// A new one, and what is kept of it. It begins with its own id, so that its first letters tell it
     /// from others.
     pub(crate) fn make(user: Uuid, key: Uuid) -> (String, NewKey) {
-        let bytes = [key.as_bytes().as_slice(), user.as_bytes(), &random()].concat();
+        let bytes = [key.as_bytes().as_slice(), user.as_bytes(), &random::<RANDOM>()].concat();
         let text = format!("{API_KEY}{}", BASE64URL_NOPAD.encode(&bytes));
         let key_prefix = text[..PREFIX].to_owned();
         let kept = NewKey { key_hash: hash(&text), key_prefix };
@@ -86,11 +86,12 @@ pub(crate) struct Refresh {
 impl Tokens {
     /// New ones. `generation` counts those of a session.
     pub(crate) fn new(key: &[u8], user: Uuid, session: Uuid, generation: u32) -> Self {
-        let mut bytes = [user.as_bytes().as_slice(), session.as_bytes(), &random()].concat();
+        let mut bytes =
+            [user.as_bytes().as_slice(), session.as_bytes(), &random::<RANDOM>()].concat();
         let session_token = format!("{SESSION}{}", BASE64URL_NOPAD.encode(&bytes));
         bytes.truncate(32);
         bytes.extend(generation.to_be_bytes());
-        bytes.extend(random());
+        bytes.extend(random::<RANDOM>());
         bytes.extend(mac(key, &bytes));
         let refresh = format!("{REFRESH}{}", BASE64URL_NOPAD.encode(&bytes));
         let hashes = NewTokens {
@@ -142,7 +143,8 @@ pub(crate) struct Reset {
 impl Reset {
     /// A new one, and its text.
     pub(crate) fn new(key: &[u8], user: Uuid, reset: Uuid) -> (Self, String) {
-        let mut bytes = [user.as_bytes().as_slice(), reset.as_bytes(), &random()].concat();
+        let mut bytes =
+            [user.as_bytes().as_slice(), reset.as_bytes(), &random::<RANDOM>()].concat();
         bytes.extend(mac(key, &bytes));
         let token = format!("{RESET}{}", BASE64URL_NOPAD.encode(&bytes));
         (Self { user, reset, hash: hash(&token) }, token)
@@ -177,8 +179,9 @@ pub(super) fn hash(token: &str) -> TokenHash {
     TokenHash::new(HEXLOWER.encode(&Sha256::digest(token.as_bytes())))
 }
 
-fn random() -> [u8; RANDOM] {
-    let mut random = [0; RANDOM];
+/// So many random bytes.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut random = [0; N];
     OsRng.fill_bytes(&mut random);
     random
 }

@@ -16,6 +16,7 @@ pub mod db;
 mod deciders;
 pub mod due;
 mod error;
+mod fold;
 mod ids;
 mod lease;
 mod ledger;

@@ -3,7 +3,7 @@
 use echolog_events::{Meta, OtpAttemptFailed, OtpRequested, OtpVerified, Time, Uuid};
 use sqlx::PgConnection;
 
-use crate::map::HashMap;
+use crate::fold::Fold;
 use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
@@ -40,32 +40,25 @@ impl Statements {
 }
 
 /// What has become of a code since it was stored, or asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Change {
     attempts: Option<i32>,
     verified_at: Option<Time>,
     /// When another took its place.
     expires_at: Option<Time>,
-    updated_at: Time,
+    updated_at: Option<Time>,
 }
 
 /// The codes that a batch makes or changes.
 #[derive(Debug, Default)]
-pub(super) struct Codes<'a> {
-    new: Vec<(&'a OtpRequested, Time, Change)>,
-    /// Where in `new` they are.
-    places: HashMap<Key, usize>,
-    /// Those of earlier batches.
-    stored: HashMap<Key, Change>,
-}
+pub(super) struct Codes<'a>(Fold<Key, (&'a OtpRequested, Time), Change>);
 
 impl<'a> Codes<'a> {
     pub(super) fn request(&mut self, meta: &Meta, event: &'a OtpRequested) {
         if let Some(replaced) = event.replaces {
             self.change((event.account_id, replaced), meta).expires_at = Some(meta.time);
         }
-        self.places.insert((event.account_id, event.otp_id), self.new.len());
-        self.new.push((event, meta.time, Change::at(meta.time)));
+        self.0.add((event.account_id, event.otp_id), (event, meta.time));
     }
 
     pub(super) fn verify(&mut self, meta: &Meta, event: &OtpVerified) {
@@ -79,12 +72,8 @@ impl<'a> Codes<'a> {
     }
 
     fn change(&mut self, key: Key, meta: &Meta) -> &mut Change {
-        let new = self.places.get(&key).and_then(|place| self.new.get_mut(*place));
-        let change = match new {
-            Some((.., change)) => change,
-            None => self.stored.entry(key).or_insert(Change::at(meta.time)),
-        };
-        change.updated_at = meta.time;
+        let change = self.0.change(key);
+        change.updated_at = Some(meta.time);
         change
     }
 
@@ -93,7 +82,7 @@ impl<'a> Codes<'a> {
         connection: &mut PgConnection,
         statements: &Statements,
     ) -> Result<(), ProjectionError> {
-        let changed: Vec<(Key, Change)> = self.stored.into_iter().collect();
+        let (new, changed) = self.0.into_parts();
         if !changed.is_empty() {
             statements
                 .update
@@ -108,16 +97,10 @@ impl<'a> Codes<'a> {
                 .await?;
         }
         let mut rows = Rows::new();
-        for (requested, at, change) in &self.new {
+        for ((requested, at), change) in &new {
             put(requested, *at, change, &mut rows);
         }
         Ok(rows.send(connection, &statements.rows).await?)
-    }
-}
-
-impl Change {
-    fn at(time: Time) -> Self {
-        Self { attempts: None, verified_at: None, expires_at: None, updated_at: time }
     }
 }
 
@@ -136,6 +119,6 @@ fn put(event: &OtpRequested, at: Time, change: &Change, rows: &mut Rows) {
         &change.verified_at,
         &change.expires_at.unwrap_or(event.expires_at),
         &at,
-        &change.updated_at,
+        &change.updated_at.unwrap_or(at),
     ]);
 }

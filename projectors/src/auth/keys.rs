@@ -3,7 +3,7 @@
 use echolog_events::{ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed, Meta, Time, Uuid};
 use sqlx::PgConnection;
 
-use crate::map::HashMap;
+use crate::fold::Fold;
 use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
@@ -45,48 +45,26 @@ struct Change {
     updated_at: Option<Time>,
 }
 
-/// A key that a batch makes.
-#[derive(Debug)]
-struct New<'a> {
-    created: &'a ApiKeyCreated,
-    at: Time,
-    change: Change,
-}
-
 /// The keys that a batch makes or changes.
 #[derive(Debug, Default)]
-pub(super) struct ApiKeys<'a> {
-    new: Vec<New<'a>>,
-    /// Where in `new` they are.
-    places: HashMap<Key, usize>,
-    /// What becomes of those in the table.
-    stored: HashMap<Key, Change>,
-}
+pub(super) struct ApiKeys<'a>(Fold<Key, (&'a ApiKeyCreated, Time), Change>);
 
 impl<'a> ApiKeys<'a> {
     pub(super) fn create(&mut self, meta: &Meta, created: &'a ApiKeyCreated) {
-        self.places.insert((created.user_id, created.api_key_id), self.new.len());
-        self.new.push(New { created, at: meta.time, change: Change::default() });
+        self.0.add((created.user_id, created.api_key_id), (created, meta.time));
     }
 
     pub(super) fn note_use(&mut self, meta: &Meta, used: &ApiKeyUsed) {
-        let change = self.change((used.user_id, used.api_key_id));
+        let change = self.0.change((used.user_id, used.api_key_id));
         change.uses += i64::from(used.count);
         change.last_used_at = change.last_used_at.max(Some(used.last_used_at));
         change.updated_at = Some(meta.time);
     }
 
     pub(super) fn revoke(&mut self, meta: &Meta, revoked: &ApiKeyRevoked) {
-        let change = self.change((revoked.user_id, revoked.api_key_id));
+        let change = self.0.change((revoked.user_id, revoked.api_key_id));
         change.revoked_at = change.revoked_at.or(Some(meta.time));
         change.updated_at = Some(meta.time);
-    }
-
-    fn change(&mut self, key: Key) -> &mut Change {
-        match self.places.get(&key).and_then(|place| self.new.get_mut(*place)) {
-            Some(new) => &mut new.change,
-            None => self.stored.entry(key).or_default(),
-        }
     }
 
     pub(super) async fn write(
@@ -94,7 +72,7 @@ impl<'a> ApiKeys<'a> {
         connection: &mut PgConnection,
         statements: &Statements,
     ) -> Result<(), ProjectionError> {
-        let changed: Vec<(Key, Change)> = self.stored.into_iter().collect();
+        let (new, changed) = self.0.into_parts();
         if !changed.is_empty() {
             statements
                 .update
@@ -109,30 +87,27 @@ impl<'a> ApiKeys<'a> {
                 .await?;
         }
         let mut rows = Rows::new();
-        for new in &self.new {
-            new.put(&mut rows);
+        for ((created, at), change) in &new {
+            put(created, *at, change, &mut rows);
         }
         Ok(rows.send(connection, &statements.rows).await?)
     }
 }
 
-impl New<'_> {
-    fn put(&self, rows: &mut Rows) {
-        let Self { created, at, change } = self;
-        let scopes: Vec<String> = created.scopes.iter().map(|it| it.name().to_owned()).collect();
-        rows.row(&[
-            &created.api_key_id,
-            &created.user_id,
-            &created.name,
-            &created.key_prefix,
-            &created.key_hash.expose(),
-            &scopes,
-            &change.last_used_at,
-            &change.uses,
-            &created.expires_at,
-            &change.revoked_at,
-            at,
-            &change.updated_at.unwrap_or(*at),
-        ]);
-    }
+fn put(created: &ApiKeyCreated, at: Time, change: &Change, rows: &mut Rows) {
+    let scopes: Vec<String> = created.scopes.iter().map(|it| it.name().to_owned()).collect();
+    rows.row(&[
+        &created.api_key_id,
+        &created.user_id,
+        &created.name,
+        &created.key_prefix,
+        &created.key_hash.expose(),
+        &scopes,
+        &change.last_used_at,
+        &change.uses,
+        &created.expires_at,
+        &change.revoked_at,
+        &at,
+        &change.updated_at.unwrap_or(at),
+    ]);
 }

@@ -3,7 +3,7 @@
 use echolog_events::{Meta, PasswordResetCompleted, PasswordResetRequested, Time, Uuid};
 use sqlx::PgConnection;
 
-use crate::map::HashMap;
+use crate::fold::Fold;
 use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
@@ -39,31 +39,24 @@ impl Statements {
 }
 
 /// What has become of a token since it was stored, or made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Change {
     /// When another took its place.
     expires_at: Option<Time>,
     used_at: Option<Time>,
-    updated_at: Time,
+    updated_at: Option<Time>,
 }
 
 /// The tokens that a batch makes or changes.
 #[derive(Debug, Default)]
-pub(super) struct Resets<'a> {
-    new: Vec<(Uuid, &'a PasswordResetRequested, Time, Change)>,
-    /// Where in `new` they are.
-    places: HashMap<Key, usize>,
-    /// Those of earlier batches.
-    stored: HashMap<Key, Change>,
-}
+pub(super) struct Resets<'a>(Fold<Key, (Uuid, &'a PasswordResetRequested, Time), Change>);
 
 impl<'a> Resets<'a> {
     pub(super) fn request(&mut self, meta: &Meta, user: Uuid, event: &'a PasswordResetRequested) {
         if let Some(replaced) = event.replaces {
             self.change((user, replaced), meta).expires_at = Some(meta.time);
         }
-        self.places.insert((user, event.reset_id), self.new.len());
-        self.new.push((user, event, meta.time, Change::at(meta.time)));
+        self.0.add((user, event.reset_id), (user, event, meta.time));
     }
 
     pub(super) fn complete(&mut self, meta: &Meta, event: &PasswordResetCompleted) {
@@ -71,12 +64,8 @@ impl<'a> Resets<'a> {
     }
 
     fn change(&mut self, key: Key, meta: &Meta) -> &mut Change {
-        let new = self.places.get(&key).and_then(|place| self.new.get_mut(*place));
-        let change = match new {
-            Some((.., change)) => change,
-            None => self.stored.entry(key).or_insert(Change::at(meta.time)),
-        };
-        change.updated_at = meta.time;
+        let change = self.0.change(key);
+        change.updated_at = Some(meta.time);
         change
     }
 
@@ -85,7 +74,7 @@ impl<'a> Resets<'a> {
         connection: &mut PgConnection,
         statements: &Statements,
     ) -> Result<(), ProjectionError> {
-        let changed: Vec<(Key, Change)> = self.stored.into_iter().collect();
+        let (new, changed) = self.0.into_parts();
         if !changed.is_empty() {
             statements
                 .update
@@ -99,7 +88,7 @@ impl<'a> Resets<'a> {
                 .await?;
         }
         let mut rows = Rows::new();
-        for (user, requested, at, change) in &self.new {
+        for ((user, requested, at), change) in &new {
             rows.row(&[
                 &requested.reset_id,
                 user,
@@ -107,15 +96,9 @@ impl<'a> Resets<'a> {
                 &change.expires_at.unwrap_or(requested.expires_at),
                 &change.used_at,
                 at,
-                &change.updated_at,
+                &change.updated_at.unwrap_or(*at),
             ]);
         }
         Ok(rows.send(connection, &statements.rows).await?)
-    }
-}
-
-impl Change {
-    fn at(time: Time) -> Self {
-        Self { expires_at: None, used_at: None, updated_at: time }
     }
 }

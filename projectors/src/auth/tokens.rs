@@ -3,7 +3,7 @@
 use echolog_events::{Meta, SessionRefreshed, SessionStarted, Time, TokenHash, Uuid};
 use sqlx::PgConnection;
 
-use crate::map::HashMap;
+use crate::fold::Fold;
 use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
 use crate::{ProjectionError, Target};
@@ -36,13 +36,13 @@ impl Statements {
 }
 
 /// What makes a token useless.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct End {
     /// When it became so first.
-    revoked_at: Time,
+    revoked_at: Option<Time>,
     /// What it was exchanged for last.
     replaced_by: Option<Uuid>,
-    updated_at: Time,
+    updated_at: Option<Time>,
 }
 
 /// A new token.
@@ -53,7 +53,6 @@ pub(super) struct Token<'a> {
     device: String,
     expires_at: Time,
     created_at: Time,
-    end: Option<End>,
 }
 
 impl<'a> Token<'a> {
@@ -65,7 +64,6 @@ impl<'a> Token<'a> {
             device: event.device_id.clone(),
             expires_at: event.expires_at,
             created_at: meta.time,
-            end: None,
         }
     }
 
@@ -77,37 +75,24 @@ impl<'a> Token<'a> {
             device,
             expires_at: event.expires_at,
             created_at: meta.time,
-            end: None,
         }
     }
 }
 
 /// The tokens that a batch makes or ends.
 #[derive(Debug, Default)]
-pub(super) struct Tokens<'a> {
-    new: Vec<Token<'a>>,
-    /// Where in `new` they are.
-    places: HashMap<Key, usize>,
-    /// Those of earlier batches.
-    ended: HashMap<Key, End>,
-}
+pub(super) struct Tokens<'a>(Fold<Key, Token<'a>, End>);
 
 impl<'a> Tokens<'a> {
     pub(super) fn issue(&mut self, token: Token<'a>) {
-        self.places.insert(token.key, self.new.len());
-        self.new.push(token);
+        self.0.add(token.key, token);
     }
 
     pub(super) fn retire(&mut self, key: Key, meta: &Meta, replaced_by: Option<Uuid>) {
-        let time = meta.time;
-        let fresh = End { revoked_at: time, replaced_by: None, updated_at: time };
-        let new = self.places.get(&key).and_then(|place| self.new.get_mut(*place));
-        let end = match new {
-            Some(token) => token.end.get_or_insert(fresh),
-            None => self.ended.entry(key).or_insert(fresh),
-        };
+        let end = self.0.change(key);
+        end.revoked_at = end.revoked_at.or(Some(meta.time));
         end.replaced_by = replaced_by.or(end.replaced_by);
-        end.updated_at = time;
+        end.updated_at = Some(meta.time);
     }
 
     pub(super) async fn write(
@@ -115,7 +100,7 @@ impl<'a> Tokens<'a> {
         connection: &mut PgConnection,
         statements: &Statements,
     ) -> Result<(), ProjectionError> {
-        let ended: Vec<(Key, End)> = self.ended.into_iter().collect();
+        let (new, ended) = self.0.into_parts();
         if !ended.is_empty() {
             statements
                 .update
@@ -130,15 +115,15 @@ impl<'a> Tokens<'a> {
                 .await?;
         }
         let mut rows = Rows::new();
-        for token in &self.new {
-            token.put(&mut rows);
+        for (token, end) in &new {
+            token.put(end, &mut rows);
         }
         Ok(rows.send(connection, &statements.rows).await?)
     }
 }
 
 impl Token<'_> {
-    fn put(&self, rows: &mut Rows) {
+    fn put(&self, end: &End, rows: &mut Rows) {
         let (user, session, id) = self.key;
         rows.row(&[
             &id,
@@ -147,11 +132,11 @@ impl Token<'_> {
             &self.hash.expose(),
             &self.device,
             &self.expires_at,
-            &self.end.is_some(),
-            &self.end.map(|end| end.revoked_at),
-            &self.end.and_then(|end| end.replaced_by),
+            &end.revoked_at.is_some(),
+            &end.revoked_at,
+            &end.replaced_by,
             &self.created_at,
-            &self.end.map_or(self.created_at, |end| end.updated_at),
+            &end.updated_at.unwrap_or(self.created_at),
         ]);
     }
 }

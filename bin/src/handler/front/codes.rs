@@ -6,28 +6,20 @@ use echolog_commands::auth::{
     CompletePasswordReset, Findings, NameType, NewCode, NewReset, RequestOtp, RequestPasswordReset,
     Reset, ShownCode, VerifyOtp, is_for_users,
 };
-use echolog_commands::{Actor, ClaimId, Rejection, fields};
-use echolog_events::{ClaimKind, CodeHash, OtpPurpose, PasswordHash, Uuid};
+use echolog_commands::{Actor, Rejection, fields};
+use echolog_events::{CodeHash, OtpPurpose, PasswordHash, Uuid};
 use echolog_nats::CommandSubject;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::Front;
-use super::login::{Found, owner, stand_in, unreadable};
+use super::login::Found;
 use super::password::password_of;
 use crate::outbox::{Channel, Letter};
 use crate::tokens::{self, RANDOM};
 
 /// What proves that a code was right.
 const PROOF: &str = "eo_";
-
-/// The account that a name leads to.
-struct Named {
-    account: Uuid,
-    /// The user who has the name.
-    user: Option<Uuid>,
-    claim: ClaimId,
-}
 
 impl Front {
     /// Makes a code. All walk the same way, whether anybody has the name or not; what is sent differs.
@@ -127,10 +119,8 @@ impl Front {
                 return Err(Rejection::invalid("identifier", message));
             }
         };
-        let mut bytes = [account.as_bytes().as_slice(), otp_id.as_bytes()].concat();
-        let mut random = [0; RANDOM];
-        OsRng.fill_bytes(&mut random);
-        bytes.extend(random);
+        let random = tokens::random::<RANDOM>();
+        let bytes = [account.as_bytes().as_slice(), otp_id.as_bytes(), &random].concat();
         let proof = format!("{PROOF}{}", BASE64URL_NOPAD.encode(&bytes));
         let shown_code = ShownCode {
             otp_id,
@@ -215,19 +205,6 @@ impl Front {
         let channel = Channel::to(kind).filter(|channel| self.handler.outbox.carries(*channel));
         channel
             .ok_or_else(|| Rejection::unavailable("The operator has no way to send codes there."))
-    }
-
-    /// Whom a name leads to: the user who has it, or the account that is nobody's.
-    async fn named(&self, kind: NameType, name: &str) -> Result<Named, Rejection> {
-        let kind = match kind {
-            NameType::Email => ClaimKind::Email,
-            NameType::Phone => ClaimKind::PhoneNumber,
-            NameType::Username => ClaimKind::Username,
-        };
-        let claim = ClaimId::new(&self.handler.settings.claim_key, kind, name);
-        let user = owner(&self.handler.log(), &claim).await.map_err(unreadable)?;
-        let account = user.unwrap_or_else(|| stand_in(&claim));
-        Ok(Named { account, user, claim })
     }
 
     /// What is kept of a code. There are only a million, so it takes a key to guess what was hashed.

@@ -1,6 +1,5 @@
 //! Second factors: what the request path makes up, hashes and tells.
 
-use argon2::password_hash::rand_core::{OsRng, RngCore as _};
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use echolog_commands::auth::factors::{code_hash, secret};
 use echolog_commands::auth::{
@@ -16,6 +15,7 @@ use super::Front;
 use super::login::{Checked, Found};
 use super::password::password_of;
 use crate::clock;
+use crate::tokens::random;
 
 /// How many recovery codes there are at a time.
 const CODES: usize = 10;
@@ -143,12 +143,6 @@ fn recovery_code() -> String {
 /// A recovery code as it is hashed: people add spaces and capitals.
 fn canonical(code: &str) -> String {
     code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut random = [0; N];
-    OsRng.fill_bytes(&mut random);
-    random
 }
 
 #[cfg(test)]

@@ -29,6 +29,14 @@ pub(super) struct Found {
     pub(super) home: Option<Uuid>,
 }
 
+/// The account that a name leads to.
+pub(super) struct Named {
+    pub(super) account: Uuid,
+    /// The user who has the name.
+    pub(super) user: Option<Uuid>,
+    pub(super) claim: ClaimId,
+}
+
 /// What became of a password, and of which one.
 pub(super) struct Checked {
     pub(super) check: Check,
@@ -51,17 +59,9 @@ impl Front {
         let Some(password) = command.password.take() else {
             return Err(Rejection::invalid("password", "A password is needed."));
         };
-        let kind = match command.name_type() {
-            NameType::Email => ClaimKind::Email,
-            NameType::Phone => ClaimKind::PhoneNumber,
-            NameType::Username => ClaimKind::Username,
-        };
         let canonical = command.canonical();
         let typed = canonical.as_deref().unwrap_or(command.identifier.as_str());
-        let claim = ClaimId::new(&self.handler.settings.claim_key, kind, typed);
-        let log = self.handler.log();
-        let user = owner(&log, &claim).await.map_err(unreadable)?;
-        let account = user.unwrap_or_else(|| stand_in(&claim));
+        let Named { account, user, claim } = self.named(command.name_type(), typed).await?;
         let checked = self.check_password(account, &password).await?;
         let check = if user.is_some() { checked.check } else { Check::Unknown };
         // Whether it is right or not: it must not take longer where it is.
@@ -93,6 +93,19 @@ impl Front {
             letter: None,
             home: Some(account),
         })
+    }
+
+    /// Whom a name leads to: the user who has it, or the account that is nobody's.
+    pub(super) async fn named(&self, kind: NameType, name: &str) -> Result<Named, Rejection> {
+        let kind = match kind {
+            NameType::Email => ClaimKind::Email,
+            NameType::Phone => ClaimKind::PhoneNumber,
+            NameType::Username => ClaimKind::Username,
+        };
+        let claim = ClaimId::new(&self.handler.settings.claim_key, kind, name);
+        let user = owner(&self.handler.log(), &claim).await.map_err(unreadable)?;
+        let account = user.unwrap_or_else(|| stand_in(&claim));
+        Ok(Named { account, user, claim })
     }
 
     /// Finds out which of our tokens it is.
@@ -160,7 +173,7 @@ impl Front {
 }
 
 /// Whose name it is, by the log itself.
-pub(super) async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError> {
+async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError> {
     let last = log.last(partition_of(&claim.0), &claim.stream_key()).await?;
     let mut state = State::Claim(Claim::default());
     if let Some(Recorded { body: Body::Known(event), seq, .. }) = &last {
@@ -183,7 +196,7 @@ pub(super) async fn is_torn(log: &EventLog, event: Option<&Recorded>) -> Result<
 const STAND_INS: u16 = 4096;
 
 /// The account that counts attempts under a name that nobody has.
-pub(super) fn stand_in(claim: &ClaimId) -> Uuid {
+fn stand_in(claim: &ClaimId) -> Uuid {
     let number = u16::from_str_radix(&claim.0[..4], 16).unwrap_or_default() % STAND_INS;
     let mut bytes = [0; 16];
     bytes[14..].copy_from_slice(&number.to_be_bytes());
