@@ -176,6 +176,8 @@ impl Bus {
         if let Some(ca) = &options.ca {
             connect = connect.add_root_certificates(ca.clone()).require_tls(true);
         }
+        let servers: Result<Vec<_>, _> = servers.into_iter().map(bare).collect();
+        let servers = servers.map_err(|error| failed(error.to_string()))?;
         let client = connect.connect(servers).await.map_err(|error| {
             let kind = error.kind();
             let refused =
@@ -291,6 +293,14 @@ fn credentials(server: &async_nats::ServerAddr) -> Option<(String, String)> {
     Some((decode(server.username()?), decode(server.password().unwrap_or_default())))
 }
 
+/// An address without them: the client library says in its log where it connects to.
+fn bare(server: async_nats::ServerAddr) -> std::io::Result<async_nats::ServerAddr> {
+    let mut url = server.into_inner();
+    // Where there is no host, nobody is logged in to it either.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    async_nats::ServerAddr::from_url(url)
+}
+
 /// An address without its credentials, for messages.
 fn redact(url: &str) -> String {
     url.split(',')
@@ -318,6 +328,14 @@ mod tests {
     fn credentials_stay_out_of_messages() {
         assert_eq!(redact("nats://svc:secret@127.0.0.1:4222"), "nats://127.0.0.1:4222");
         assert_eq!(redact("nats://a:4222,nats://t@b:4222"), "nats://a:4222,nats://b:4222");
+        for (url, shown) in [
+            ("tls://svc:secret@a:4222", "tls://a:4222"),
+            ("svc:secret@a", "nats://a"),
+            ("nats://secret@a:4222", "nats://a:4222"),
+        ] {
+            let server = url.parse().and_then(bare).expect("an address");
+            assert_eq!(server.as_url_str(), shown);
+        }
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! A nats-server with accounts and an auth callout, and a client that says what it likes to it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use echolog::callout::Options;
 use echolog::callout::accounts::{CORE_USER, Secrets};
-use echolog::supervise::{Binaries, Credential, Nats, NatsAuth, NatsOptions};
+use echolog::supervise::{Binaries, Credential, Nats, NatsAuth, NatsOptions, Supervised};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::Command;
 use tokio::time::timeout;
+
+use crate::{Tenant, echolog_binary};
 
 /// How long anything may take here.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,7 +30,7 @@ pub struct Broker {
     pub nats: Nats,
     /// Its keys and passwords.
     pub secrets: Secrets,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Broker {
@@ -34,17 +39,33 @@ impl Broker {
     /// # Errors
     /// Whatever is missing.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with("").await
+    }
+
+    /// The same, with more configuration in nats-server's own syntax.
+    ///
+    /// # Errors
+    /// Whatever is missing.
+    pub async fn start_with(config: &str) -> anyhow::Result<Self> {
         // The password that the other servers of the tests have.
         let secrets = Secrets { core: "test".to_owned(), ..Secrets::new()? };
         let directory = tempfile::Builder::new().prefix("echolog-callout-").tempdir()?;
         let options = NatsOptions {
             sync: false,
             auth: NatsAuth::Configured(Credential::new(CORE_USER, secrets.core.as_str())),
-            config: secrets.configuration()?,
+            config: secrets.configuration()? + config,
             ..NatsOptions::default()
         };
         let nats = Nats::start(&Binaries::find()?, directory.path(), options).await?;
-        Ok(Self { nats, secrets, _directory: directory })
+        Ok(Self { nats, secrets, directory })
+    }
+
+    /// What it has logged.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.directory.path().join("nats.log"))?)
     }
 
     /// How a callout reaches it, with no limit for this machine.
@@ -76,6 +97,42 @@ impl Broker {
     /// It is not.
     pub async fn user(&self, token: &str) -> anyhow::Result<Raw> {
         self.connect(json!({ "auth_token": token })).await?.map_err(anyhow::Error::msg)
+    }
+
+    /// Starts a worker of a tenant as a process of its own, with these settings beside the usual ones.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub async fn worker(
+        &self,
+        t: &Tenant,
+        role: &str,
+        log: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Supervised> {
+        let config = t.workers_config();
+        let options = self.callout();
+        let mut command = Command::new(echolog_binary()?);
+        command.args([role, "--tenant", &config.tenant, "--metrics-addr", "127.0.0.1:0"]);
+        command.args(["--durability", "relaxed"]).env("NO_COLOR", "1").env("ECHOLOG_LOG", "info");
+        command.env("ECHOLOG_CONNECT_RATE", "0").env("ECHOLOG_RATE_LIMIT", "0");
+        for (name, value) in [
+            ("NATS_URL", Some(config.nats_url)),
+            ("DATABASE_URL", config.database_url),
+            ("ECHOLOG_MASTER_KEY", config.master_key),
+            ("ECHOLOG_CALLOUT_URL", options.callout_url),
+            ("ECHOLOG_SYSTEM_URL", options.system_url),
+            ("ECHOLOG_CALLOUT_ISSUER", options.callout_issuer),
+            ("ECHOLOG_CALLOUT_XKEY", options.callout_xkey),
+        ] {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.envs(settings.iter().copied());
+        let mut process =
+            Supervised::spawn("echolog", command, Signal::SIGTERM, log.to_owned()).await?;
+        let ready = async || std::fs::read_to_string(log).ok()?.contains(" ready ").then_some(());
+        process.until_ready(ready).await?;
+        Ok(process)
     }
 
     /// Tries to connect with a token; whoever is refused has to hear what all hear.
@@ -125,19 +182,34 @@ impl Raw {
         let (reader, writer) = stream.into_split();
         let mut raw = Self { reader: BufReader::new(reader), writer, subscriptions: 0 };
         raw.line().await?.context("a greeting")?;
-        let mut connect =
-            json!({ "verbose": false, "headers": true, "no_responders": true, "protocol": 1 });
-        for (name, value) in shown.as_object().context("fields")? {
-            connect[name] = value.clone();
-        }
         // In one piece: a server that refuses us does not read what comes later.
-        raw.write(format!("CONNECT {connect}\r\nPING\r\n").as_bytes()).await?;
+        raw.write(format!("CONNECT {}\r\nPING\r\n", connect(&shown)?).as_bytes()).await?;
         let said = raw.until_pong().await?;
         let refused = said.into_iter().find_map(|said| match said {
             Said::Error(error) => Some(error),
             Said::Message { .. } => None,
         });
         Ok(refused.map_or(Ok(raw), Err))
+    }
+
+    /// Connects and says more in the same breath, before it can know whether it is let in; returns all
+    /// that the server says to it.
+    ///
+    /// # Errors
+    /// The server is not there.
+    pub async fn connect_saying(
+        port: u16,
+        shown: &Value,
+        more: &[u8],
+    ) -> anyhow::Result<Vec<Said>> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let (reader, writer) = stream.into_split();
+        let mut raw = Self { reader: BufReader::new(reader), writer, subscriptions: 0 };
+        raw.line().await?.context("a greeting")?;
+        let connect = format!("CONNECT {}\r\n", connect(shown)?);
+        // A server that refuses us does not read what comes later.
+        let _ = raw.write(&[connect.as_bytes(), more, b"PING\r\n"].concat()).await;
+        raw.until_pong().await
     }
 
     /// Publishes; returns what the server has said by the time it has seen that.
@@ -151,11 +223,7 @@ impl Raw {
         headers: &[(&str, &str)],
         body: &str,
     ) -> anyhow::Result<Vec<Said>> {
-        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
-        let headers = format!("NATS/1.0\r\n{}\r\n", headers.collect::<String>());
-        let (own, all) = (headers.len(), headers.len() + body.len());
-        let message = format!("HPUB {subject} {reply} {own} {all}\r\n{headers}{body}\r\n");
-        self.write(message.as_bytes()).await?;
+        self.write(publication(subject, reply, headers, body).as_bytes()).await?;
         self.sync().await
     }
 
@@ -214,6 +282,14 @@ impl Raw {
     /// # Errors
     /// It does not.
     pub async fn ended(mut self) -> anyhow::Result<()> {
+        self.until_ended().await
+    }
+
+    /// The same, for whoever goes on as if nothing had happened.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn until_ended(&mut self) -> anyhow::Result<()> {
         timeout(PATIENCE, async { while let Ok(Some(_)) = self.line().await {} })
             .await
             .context("the connection goes on")
@@ -243,7 +319,30 @@ impl Raw {
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(self.writer.write_all(bytes).await?)
     }
+}
+
+/// What `CONNECT` says.
+fn connect(shown: &Value) -> anyhow::Result<Value> {
+    let mut connect =
+        json!({ "verbose": false, "headers": true, "no_responders": true, "protocol": 1 });
+    for (name, value) in shown.as_object().context("fields")? {
+        connect[name] = value.clone();
+    }
+    Ok(connect)
+}
+
+/// A message as a client publishes it.
+#[must_use]
+pub fn publication(subject: &str, reply: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers = format!("NATS/1.0\r\n{}\r\n", headers.collect::<String>());
+    let (own, all) = (headers.len(), headers.len() + body.len());
+    format!("HPUB {subject} {reply} {own} {all}\r\n{headers}{body}\r\n")
 }

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 /// A tenant whose letters end up in files.
-async fn tenant(letters: &Path) -> anyhow::Result<Tenant> {
+pub(crate) async fn tenant(letters: &Path) -> anyhow::Result<Tenant> {
     let mut t = Tenant::without_workers().await?;
     t.config.outbox.outbox_dir = Some(letters.to_owned());
     t.add(Roles::ALL).await?;
@@ -32,7 +32,7 @@ async fn register(t: &Tenant, name: &str) -> anyhow::Result<Uuid> {
     Ok(id)
 }
 
-async fn ask(
+pub(crate) async fn ask(
     t: &Tenant,
     actor: impl ToString,
     purpose: &str,
@@ -43,7 +43,12 @@ async fn ask(
     Ok((otp, t.client.send(&Request::new(actor, "auth.request_otp", otp, body)).await?))
 }
 
-async fn show(t: &Tenant, otp: Uuid, identifier: &str, code: &str) -> anyhow::Result<Outcome> {
+pub(crate) async fn show(
+    t: &Tenant,
+    otp: Uuid,
+    identifier: &str,
+    code: &str,
+) -> anyhow::Result<Outcome> {
     let body = json!({ "identifier": identifier, "code": code });
     Ok(t.client.send(&Request::new("anon-test", "auth.verify_otp", otp, body)).await?)
 }
@@ -63,7 +68,7 @@ fn letters(place: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// The letter to somebody, once it is there.
-async fn letter(place: &Path, to: &str) -> anyhow::Result<String> {
+pub(crate) async fn letter(place: &Path, to: &str) -> anyhow::Result<String> {
     let find = || -> anyhow::Result<Option<String>> {
         let to = format!("To: {to}");
         let whole = |letter: &String| letter.contains(&to) && letter.contains("there is nothing");
@@ -74,14 +79,14 @@ async fn letter(place: &Path, to: &str) -> anyhow::Result<String> {
 }
 
 /// The six digits in a letter.
-fn digits(letter: &str) -> anyhow::Result<String> {
+pub(crate) fn digits(letter: &str) -> anyhow::Result<String> {
     let words = letter.split_whitespace();
     let mut codes =
         words.filter(|word| word.len() == 6 && word.bytes().all(|it| it.is_ascii_digit()));
     Ok(codes.next().with_context(|| format!("no code in {letter}"))?.to_owned())
 }
 
-fn another(code: &str) -> String {
+pub(crate) fn another(code: &str) -> String {
     let number: u32 = code.parse().expect("six digits");
     format!("{:06}", (number + 1) % 1_000_000)
 }
@@ -201,7 +206,7 @@ fn guessing_in_parallel_does_not_help() {
 }
 
 /// What the log says about codes.
-async fn history(t: &Tenant) -> anyhow::Result<Vec<CodeEvent>> {
+pub(crate) async fn history(t: &Tenant) -> anyhow::Result<Vec<CodeEvent>> {
     let log = t.log()?;
     let head = log.head().await?;
     let mut reader = log.read_from(1).await?;
@@ -359,12 +364,12 @@ fn a_mail_goes_out_once_its_server_is_there() {
 
 /// What a gateway for text messages was asked, and what it says first.
 #[derive(Clone, Default)]
-struct Gateway {
+pub(crate) struct Gateway {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Gateway {
-    async fn start(&self, answers: &'static [&'static str]) -> anyhow::Result<u16> {
+    pub(crate) async fn start(&self, answers: &'static [&'static str]) -> anyhow::Result<u16> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let requests = Arc::clone(&self.requests);
@@ -385,7 +390,7 @@ impl Gateway {
         Ok(port)
     }
 
-    fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("nobody panicked").clone()
     }
 }

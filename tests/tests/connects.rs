@@ -14,17 +14,15 @@ use echolog_events::{Event, Meta, RevokedReason, SessionEvent, SessionRevoked, U
 use echolog_events::{Stream, StreamKey, partition_of};
 use echolog_nats::{Append, NewRecord};
 use echolog_tests::broker::{Broker, Raw, Said};
-use echolog_tests::{Tenant, echolog_binary, eventually, http_get, run};
+use echolog_tests::{Tenant, eventually, http_get, run};
 use futures::StreamExt as _;
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tokio::process::Command;
 use tokio::time::timeout;
 
 const PASSWORD: &str = "correct horse battery";
 
 /// A tenant on a broker with accounts, with all workers and a callout.
-async fn site() -> anyhow::Result<(Broker, Tenant)> {
+pub(crate) async fn site() -> anyhow::Result<(Broker, Tenant)> {
     let broker = Broker::start().await?;
     let mut t = Tenant::on(broker.nats.url()).await?;
     t.add_with(Roles::CALLOUT, &broker.callout()).await?;
@@ -32,7 +30,7 @@ async fn site() -> anyhow::Result<(Broker, Tenant)> {
     Ok((broker, t))
 }
 
-async fn register(t: &Tenant, name: &str) -> anyhow::Result<Uuid> {
+pub(crate) async fn register(t: &Tenant, name: &str) -> anyhow::Result<Uuid> {
     let id = clock::new_id();
     let body = json!({ "username": name, "password": PASSWORD });
     t.accept("anon-test", "auth.register_user", id, body).await?;
@@ -40,12 +38,12 @@ async fn register(t: &Tenant, name: &str) -> anyhow::Result<Uuid> {
 }
 
 /// What is told of a session, tokens included.
-async fn log_in(t: &Tenant, name: &str) -> anyhow::Result<Value> {
+pub(crate) async fn log_in(t: &Tenant, name: &str) -> anyhow::Result<Value> {
     let body = json!({ "identifier": name, "password": PASSWORD });
     told(t, "auth.log_in", clock::new_id(), body).await
 }
 
-async fn refresh(t: &Tenant, user: Uuid, session: &Value) -> anyhow::Result<Value> {
+pub(crate) async fn refresh(t: &Tenant, user: Uuid, session: &Value) -> anyhow::Result<Value> {
     let body = json!({ "refresh_token": session["refresh_token"] });
     told(t, "auth.refresh_session", user, body).await
 }
@@ -56,12 +54,12 @@ async fn told(t: &Tenant, name: &str, target: Uuid, body: Value) -> anyhow::Resu
     outcome.data.context("nothing is told")
 }
 
-async fn log_out(t: &Tenant, user: Uuid, session: &Value) -> anyhow::Result<Outcome> {
+pub(crate) async fn log_out(t: &Tenant, user: Uuid, session: &Value) -> anyhow::Result<Outcome> {
     let body = json!({ "session_id": session["session_id"] });
     Ok(t.client.send(&Request::new(user, "auth.revoke_session", user, body)).await?)
 }
 
-fn token(session: &Value) -> &str {
+pub(crate) fn token(session: &Value) -> &str {
     session["session_token"].as_str().unwrap_or_default()
 }
 
@@ -145,7 +143,7 @@ fn a_client_in_python_logs_in_and_connects_with_the_token() {
     });
 }
 
-fn is_violation(said: &[Said]) -> bool {
+pub(crate) fn is_violation(said: &[Said]) -> bool {
     said.iter()
         .any(|it| matches!(it, Said::Error(error) if error.contains("Permissions Violation")))
 }
@@ -300,7 +298,7 @@ fn word_of_an_end_that_got_lost_is_made_up_for() {
 }
 
 /// What is told of a new key, the key included.
-async fn make_key(
+pub(crate) async fn make_key(
     t: &Tenant,
     user: Uuid,
     scopes: Value,
@@ -318,7 +316,7 @@ async fn make_key(
     outcome.data.context("nothing is told")
 }
 
-fn key(told: &Value) -> &str {
+pub(crate) fn key(told: &Value) -> &str {
     told["api_key"].as_str().unwrap_or_default()
 }
 
@@ -457,28 +455,7 @@ async fn process(
     directory: &Path,
     start: u32,
 ) -> anyhow::Result<Supervised> {
-    let config = t.workers_config();
-    let options = broker.callout();
-    let mut command = Command::new(echolog_binary()?);
-    command.args([role, "--tenant", &config.tenant, "--metrics-addr", "127.0.0.1:0"]);
-    command.args(["--durability", "relaxed"]).env("NO_COLOR", "1").env("ECHOLOG_LOG", "info");
-    command.env("ECHOLOG_CONNECT_RATE", "0").env("ECHOLOG_RATE_LIMIT", "0");
-    for (name, value) in [
-        ("NATS_URL", Some(config.nats_url)),
-        ("DATABASE_URL", config.database_url),
-        ("ECHOLOG_MASTER_KEY", config.master_key),
-        ("ECHOLOG_CALLOUT_URL", options.callout_url),
-        ("ECHOLOG_SYSTEM_URL", options.system_url),
-        ("ECHOLOG_CALLOUT_ISSUER", options.callout_issuer),
-        ("ECHOLOG_CALLOUT_XKEY", options.callout_xkey),
-    ] {
-        command.env(name, value.unwrap_or_default());
-    }
-    let log = directory.join(format!("{role}-{start}.log"));
-    let mut process = Supervised::spawn("echolog", command, Signal::SIGTERM, log.clone()).await?;
-    let ready = async || std::fs::read_to_string(&log).ok()?.contains(" ready ").then_some(());
-    process.until_ready(ready).await?;
-    Ok(process)
+    broker.worker(t, role, &directory.join(format!("{role}-{start}.log")), &[]).await
 }
 
 #[test]

@@ -29,18 +29,22 @@ pub(crate) async fn register(t: &Tenant, name: &str) -> anyhow::Result<Account> 
     Ok(Account { id, name: name.to_owned() })
 }
 
-async fn try_log_in(t: &Tenant, identifier: &str, password: &str) -> anyhow::Result<Outcome> {
+pub(crate) async fn try_log_in(
+    t: &Tenant,
+    identifier: &str,
+    password: &str,
+) -> anyhow::Result<Outcome> {
     let body = json!({ "identifier": identifier, "password": password });
     Ok(t.client.send(&Request::new("anon-test", "auth.log_in", clock::new_id(), body)).await?)
 }
 
-async fn log_in(t: &Tenant, identifier: &str) -> anyhow::Result<Value> {
+pub(crate) async fn log_in(t: &Tenant, identifier: &str) -> anyhow::Result<Value> {
     let outcome = try_log_in(t, identifier, PASSWORD).await?;
     anyhow::ensure!(outcome.status == Status::Accepted, "{outcome:?}");
     Ok(outcome.data.unwrap_or_default())
 }
 
-async fn refresh(t: &Tenant, user: Uuid, token: &Value) -> anyhow::Result<Outcome> {
+pub(crate) async fn refresh(t: &Tenant, user: Uuid, token: &Value) -> anyhow::Result<Outcome> {
     let body = json!({ "refresh_token": token });
     Ok(t.client.send(&Request::new("anon-test", "auth.refresh_session", user, body)).await?)
 }
@@ -50,7 +54,7 @@ pub(crate) fn code(outcome: &Outcome) -> Option<ErrorCode> {
 }
 
 /// What the log says about an account's sessions.
-async fn history(t: &Tenant) -> anyhow::Result<Vec<SessionEvent>> {
+pub(crate) async fn history(t: &Tenant) -> anyhow::Result<Vec<SessionEvent>> {
     let log = t.log()?;
     let head = log.head().await?;
     let mut reader = log.read_from(1).await?;
@@ -350,7 +354,12 @@ fn what_is_over_ends_by_itself_and_once() {
 
 /// Everything that rests anywhere: messages of the streams, rows of the tables, metrics.
 pub(crate) async fn all_that_rests(t: &Tenant) -> anyhow::Result<String> {
-    let mut all = http_get(&t.metrics_url()).await?;
+    Ok(http_get(&t.metrics_url()).await? + &stored(t).await?)
+}
+
+/// The messages of the streams, and the rows of the tables.
+pub(crate) async fn stored(t: &Tenant) -> anyhow::Result<String> {
+    let mut all = String::new();
     let jetstream = t.jetstream().await?;
     let names = t.config.names()?;
     for stream in [names.command_stream(), names.event_stream()] {
@@ -373,12 +382,16 @@ pub(crate) async fn all_that_rests(t: &Tenant) -> anyhow::Result<String> {
 }
 
 /// A code that was sent, and what proves that it was right.
-struct Code {
-    digits: String,
-    proof: String,
+pub(crate) struct Code {
+    pub(crate) digits: String,
+    pub(crate) proof: String,
 }
 
-async fn code_of(t: &Tenant, place: &std::path::Path, address: &str) -> anyhow::Result<Code> {
+pub(crate) async fn code_of(
+    t: &Tenant,
+    place: &std::path::Path,
+    address: &str,
+) -> anyhow::Result<Code> {
     let otp = clock::new_id();
     let body = json!({ "purpose": "registration", "identifier": address });
     t.accept("anon-test", "auth.request_otp", otp, body).await?;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::too_many_lines, reason = "a story is as long as it is")]
 
+mod access;
 mod backup;
 mod callout;
 mod cli;
@@ -14,6 +15,7 @@ mod contract;
 mod conversations;
 mod corpus;
 mod crash;
+mod guessing;
 mod logins;
 mod model;
 mod operators;
@@ -21,6 +23,7 @@ mod parking;
 mod passwords;
 mod projections;
 mod second_factors;
+mod secrets;
 mod setup;
 mod tls;
 mod tour;

@@ -13,7 +13,7 @@ use totp_rs::{Algorithm, TOTP};
 use crate::logins::{PASSWORD, all_that_rests, code, register};
 
 /// What an authenticator app shows that was given this secret.
-fn shown(secret: &str, at: Time) -> String {
+pub(crate) fn shown(secret: &str, at: Time) -> String {
     let secret = BASE32_NOPAD.decode(secret.as_bytes()).expect("base32");
     let totp = TOTP::new(Algorithm::SHA1, 6, 0, 30, secret).expect("160 bits are enough");
     totp.generate(at.timestamp().try_into().expect("after 1970"))

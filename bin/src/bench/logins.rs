@@ -21,10 +21,9 @@ use crate::handler::HashingLimits;
 /// Accounts that log in again and again.
 const ACCOUNTS: usize = 32;
 
-/// Logins under way at once. Of a storm no more than are answered before a client asks again, or each is
-/// hashed several times.
+/// Logins under way at once. Of a storm there are more than a handler lets wait.
 const BUSY: usize = 8;
-const STORM: usize = 32;
+const STORM: usize = 64;
 
 /// Messages offered per second meanwhile: hashing takes one of two cores.
 const OFFERED: u32 = 250;

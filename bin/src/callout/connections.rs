@@ -22,14 +22,17 @@ const AT_ONCE: usize = 64;
 pub enum Kick {
     /// All of this actor.
     Actor(String),
-    /// All that stand for this, such as `session:…`.
+    /// All that stand for this, such as `anonymous`.
     Tag(String),
+    /// All of this actor that stand for this, such as `session:…`. Clients make such ids, so somebody else may
+    /// have the same.
+    Right(String, String),
 }
 
 impl From<Ended> for Kick {
     fn from(ended: Ended) -> Self {
         match ended {
-            Ended::Right(_, right) => Self::Tag(tag(right)),
+            Ended::Right(user, right) => Self::Right(user.to_string(), tag(right)),
             Ended::Account(user) => Self::Actor(user.to_string()),
         }
     }
@@ -40,6 +43,7 @@ impl Kick {
         match self {
             Self::Actor(actor) => identity.actor == *actor,
             Self::Tag(tag) => identity.tags.contains(tag),
+            Self::Right(actor, tag) => identity.actor == *actor && identity.tags.contains(tag),
         }
     }
 }

@@ -24,13 +24,14 @@ pub struct HashingLimits {
     pub iterations: u32,
     /// How many are at work at once.
     pub threads: usize,
-    /// How many wait for their turn at most.
+    /// How many wait for their turn at most. The last of them should have its turn before its client asks
+    /// again, or it is hashed once more for nothing.
     pub queue: usize,
 }
 
 impl Default for HashingLimits {
     fn default() -> Self {
-        Self { memory_kib: 19 * 1024, iterations: 2, threads: 1, queue: 64 }
+        Self { memory_kib: 19 * 1024, iterations: 2, threads: 1, queue: 24 }
     }
 }
 
