@@ -131,7 +131,7 @@ impl Decide for RequestOtp {
             max_attempts: ATTEMPTS,
             requested_at: context.time,
             expires_at: context.time + LIFETIME,
-            replaces: codes.replaced_by(&found.identifier_hash, self.purpose),
+            replaces: codes.replaced_by(&found.identifier_hash, self.purpose, context.time),
             origin: context.findings.origin.clone(),
         };
         Ok(vec![CodeEvent::OtpRequested(Box::new(requested)).into()])
@@ -161,7 +161,7 @@ fn check_own_account(context: &Context<'_>, world: &World) -> Result<(), Rejecti
 
 #[cfg(test)]
 pub(super) mod tests {
-    use echolog_events::{CodeHash, Time};
+    use echolog_events::{CodeHash, Time, Uuid};
 
     use super::*;
     use crate::auth::{Findings, NewCode};
@@ -209,6 +209,22 @@ pub(super) mod tests {
         let events = story.when_actor(&anyone(), id(1), other).accepted();
         let Event::Codes(CodeEvent::OtpRequested(e)) = &events[0].event else { panic!("a code") };
         assert_eq!(e.replaces, None, "it is for something else");
+        for (seconds, replaces) in [(599, Some(id(701))), (600, None)] {
+            let code = NewCode { otp_id: new_id(seconds), ..found(2).new_code.expect("a code") };
+            let late = Findings { new_code: Some(code), ..Findings::default() };
+            let story = after(sent(OtpPurpose::Login), seconds).findings(late);
+            let events = story.when_actor(&anyone(), id(1), request(OtpPurpose::Login)).accepted();
+            let Event::Codes(CodeEvent::OtpRequested(e)) = &events[0].event else {
+                panic!("a code")
+            };
+            assert_eq!(e.replaces, replaces, "the first one ended by itself after ten minutes");
+        }
+    }
+
+    /// An id that is made so many seconds after the beginning of 1970.
+    fn new_id(seconds: i64) -> Uuid {
+        uuid::Builder::from_unix_timestamp_millis(seconds.unsigned_abs() * 1000, &[7; 10])
+            .into_uuid()
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Decide for RequestPasswordReset {
             token_hash: found.hash.clone(),
             requested_at: context.time,
             expires_at: context.time + LIFETIME,
-            replaces: codes.reset.as_ref().map(|reset| reset.id),
+            replaces: codes.reset.as_ref().and_then(|reset| reset.good_id(context.time)),
             origin: context.findings.origin.clone(),
         };
         Ok(vec![CodeEvent::PasswordResetRequested(Box::new(requested)).into()])
@@ -149,6 +149,20 @@ pub(super) mod tests {
             panic!("a reset")
         };
         assert_eq!(e.replaces, Some(id(801)));
+        for (seconds, replaces) in [(3599, Some(id(801))), (3600, None)] {
+            let made = uuid::Builder::from_unix_timestamp_millis(seconds * 1000, &[7; 10]);
+            let reset =
+                NewReset { reset_id: made.into_uuid(), ..found(2).new_reset.expect("a reset") };
+            let late = Findings { new_reset: Some(reset), ..Findings::default() };
+            let at = Time::default() + TimeDelta::seconds(seconds.cast_signed());
+            let story = Story::new().users([id(1)]).findings(found(1));
+            let story = story.done(&anyone(), id(1), request()).at(at).findings(late);
+            let events = story.when_actor(&anyone(), id(1), request()).accepted();
+            let Event::Codes(CodeEvent::PasswordResetRequested(e)) = &events[0].event else {
+                panic!("a reset")
+            };
+            assert_eq!(e.replaces, replaces, "the first one ended by itself after an hour");
+        }
         let again = later.findings(found(1));
         again.when_actor(&anyone(), id(1), request()).refused(ErrorCode::Conflict);
     }

@@ -91,6 +91,13 @@ impl Code {
     }
 }
 
+impl Reset {
+    /// Its id, while it is good.
+    pub(crate) fn good_id(&self, now: Time) -> Option<Uuid> {
+        (self.expires_at > now).then_some(self.id)
+    }
+}
+
 impl Codes {
     /// None.
     pub(crate) const fn new() -> Self {
@@ -122,13 +129,20 @@ impl Codes {
             || self.requests.iter().any(|request| request.otp_id == otp_id)
     }
 
-    /// The code that another one for the same would take the place of.
+    /// The code that another one for the same would take the place of; one whose time is over has
+    /// ended by itself.
     #[must_use]
-    pub fn replaced_by(&self, identifier_hash: &str, purpose: OtpPurpose) -> Option<Uuid> {
+    pub fn replaced_by(
+        &self,
+        identifier_hash: &str,
+        purpose: OtpPurpose,
+        now: Time,
+    ) -> Option<Uuid> {
         let same = |code: &Code| {
             code.identifier_hash == identifier_hash
                 && code.purpose == purpose
                 && code.verified_at.is_none()
+                && code.expires_at > now
         };
         self.open.iter().find(|(_, code)| same(code)).map(|(id, _)| *id)
     }
