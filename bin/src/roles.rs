@@ -132,7 +132,7 @@ impl Running {
                 bus: bus.clone(),
                 names: names.clone(),
                 due: DueStore::new(database),
-                every: limits.timers.every,
+                limits: limits.timers,
             };
             let stopped = stopped.clone();
             workers.spawn(async move {

@@ -45,6 +45,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("auth.unlock_user", "uffffyfffy"),
     ("auth.record_session_activity", "uyfffffffy"),
     ("auth.expire_session", "fffffffffy"),
+    ("auth.apply_retention", "fffffffffy"),
     ("auth.suspend_user", "ufffyyfffy"),
     ("auth.ban_user", "uffffyfffy"),
     ("auth.reinstate_user", "uffffyfffy"),
@@ -237,6 +238,11 @@ fn case(name: &str) -> (Story, u16, Value) {
         "auth.expire_session" => {
             let late = logged_in(story).at(echolog_events::Time::default() + TimeDelta::days(31));
             (late, ACCOUNT, session)
+        }
+        "auth.apply_retention" => {
+            let late = story.at(echolog_events::Time::default() + TimeDelta::days(2));
+            let before = "1970-01-01T00:00:00Z";
+            (late, ACCOUNT, json!({ "sessions_before": before, "codes_before": before }))
         }
         "auth.revoke_all_sessions"
         | "auth.unlock_user"

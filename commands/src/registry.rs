@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
-    BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, CompletePasswordReset, CreateApiKey,
-    DeleteUser, DisableTwoFactor, EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LogIn,
-    RecordApiKeyUse, RecordSessionActivity, RefreshSession, RegisterUser, ReinstateUser,
-    RequestOtp, RequestPasswordReset, RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser,
-    UnlockUser, VerifyOtp,
+    ApplyRetention, BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, CompletePasswordReset,
+    CreateApiKey, DeleteUser, DisableTwoFactor, EnableTwoFactor, ExpireSession,
+    GenerateRecoveryCodes, LogIn, RecordApiKeyUse, RecordSessionActivity, RefreshSession,
+    RegisterUser, ReinstateUser, RequestOtp, RequestPasswordReset, RevokeAllSessions, RevokeApiKey,
+    RevokeSession, SuspendUser, UnlockUser, VerifyOtp,
 };
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
@@ -162,6 +162,7 @@ registry! {
     UnlockUser = ("auth", "unlock_user", Secrecy::Plain),
     RecordSessionActivity = ("auth", "record_session_activity", Secrecy::Plain),
     ExpireSession = ("auth", "expire_session", Secrecy::Plain),
+    ApplyRetention = ("auth", "apply_retention", Secrecy::Plain),
     SuspendUser = ("auth", "suspend_user", Secrecy::Plain),
     BanUser = ("auth", "ban_user", Secrecy::Plain),
     ReinstateUser = ("auth", "reinstate_user", Secrecy::Plain),

@@ -50,9 +50,9 @@ pub use password::{PasswordChange, PasswordChanged, PasswordEvent, PasswordRehas
 pub use registry::{EVENT_TYPES, Event, EventType};
 pub use session::{
     DeviceType, IdentifierType, LoginFailed, LoginFailure, LoginMethod, LoginSucceeded, Origin,
-    Platform, RefreshTokenReused, RevokedReason, SessionActivityRecorded, SessionEvent,
-    SessionExpired, SessionRefreshed, SessionRevoked, SessionStarted, TokenHash, UnlockedBy,
-    UserLocked, UserUnlocked,
+    Platform, RefreshTokenReused, RetentionApplied, RevokedReason, SessionActivityRecorded,
+    SessionEvent, SessionExpired, SessionRefreshed, SessionRevoked, SessionStarted, TokenHash,
+    UnlockedBy, UserLocked, UserUnlocked,
 };
 pub use subject::{EventSubject, InvalidSubject, Stream, StreamKey};
 pub use system::{AttemptRecorded, OwnershipTaken, PositionRecorded, SystemEvent};

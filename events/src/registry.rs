@@ -122,6 +122,7 @@ registry! {
     Sessions(SessionEvent::SessionRevoked) = "auth.session_revoked" at 1,
     Sessions(SessionEvent::SessionActivityRecorded) = "auth.session_activity_recorded" at 1,
     Sessions(SessionEvent::SessionExpired) = "auth.session_expired" at 1,
+    Sessions(SessionEvent::RetentionApplied) = "auth.retention_applied" at 1,
     Credentials(CredentialEvent::TwoFactorBegun) = "auth.two_factor_begun" at 1,
     Credentials(CredentialEvent::TwoFactorEnabled) = "auth.two_factor_enabled" at 1,
     Credentials(CredentialEvent::TwoFactorDisabled) = "auth.two_factor_disabled" at 1,

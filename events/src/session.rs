@@ -28,6 +28,8 @@ pub enum SessionEvent {
     SessionActivityRecorded(SessionActivityRecorded),
     /// The time of a session was over.
     SessionExpired(SessionExpired),
+    /// The tables forget what is too old.
+    RetentionApplied(RetentionApplied),
 }
 
 impl SessionEvent {
@@ -45,6 +47,7 @@ impl SessionEvent {
             Self::SessionRevoked(e) => e.user_id,
             Self::SessionActivityRecorded(e) => e.user_id,
             Self::SessionExpired(e) => e.user_id,
+            Self::RetentionApplied(e) => e.account_id,
         }
     }
 }
@@ -269,6 +272,19 @@ pub struct SessionExpired {
     pub session_id: Uuid,
     /// Since when it has been of no use.
     pub expired_at: Time,
+}
+
+/// Rows of an account that are too old leave the tables. An event, and not the work of somebody beside
+/// the log, so that every table can be built again as it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionApplied {
+    /// The user, or the account that is nobody's.
+    pub account_id: Uuid,
+    /// Of sessions that have ended those go whose time was over before this, with their refresh tokens.
+    pub sessions_before: Time,
+    /// One-time codes and reset tokens go that were made before this.
+    pub codes_before: Time,
 }
 
 /// The kinds of names that people log in with.

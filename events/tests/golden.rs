@@ -161,6 +161,11 @@ fn samples() -> Vec<Event> {
             session_id,
             expired_at: later,
         })),
+        Event::Sessions(SessionEvent::RetentionApplied(RetentionApplied {
+            account_id: user_id,
+            sessions_before: later - chrono::TimeDelta::days(29),
+            codes_before: later,
+        })),
         Event::Credentials(CredentialEvent::TwoFactorBegun(TwoFactorBegun {
             user_id,
             factor_id: id(6),

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, Event, HeaderMap, jetstream};
 use bytes::Bytes;
+use echolog_events::Time;
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
+
+use crate::Names;
 
 /// The oldest server that keeps what we promise: before it, an atomic batch was not one fsync.
 pub const MINIMUM_SERVER: (u64, u64, u64) = (2, 15, 1);
@@ -260,6 +263,21 @@ impl Bus {
             async_nats::Request::new().headers(headers).payload(payload).timeout(Some(timeout));
         let answer = self.client.send_request(subject, request).await.map_err(BusError::request)?;
         Ok(answer.payload)
+    }
+
+    /// What time it is at the broker.
+    ///
+    /// # Errors
+    /// There is no such tenant; the broker does not answer.
+    pub async fn time(&self, names: &Names) -> Result<Time, BusError> {
+        #[derive(serde::Deserialize)]
+        struct Info {
+            ts: Time,
+        }
+        let subject = format!("$JS.API.STREAM.INFO.{}", names.event_stream());
+        let info = self.request(subject, HeaderMap::new(), Bytes::new(), LOOK_TIMEOUT).await?;
+        let Info { ts } = serde_json::from_slice(&info).map_err(BusError::request)?;
+        Ok(ts)
     }
 
     /// Listens; with a group, each message goes to one of its members.

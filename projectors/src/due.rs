@@ -19,6 +19,18 @@ const SUSPENSIONS: &str = "SELECT id, id, suspended_until, NULL::uuid FROM auth.
         AND (suspended_until, id) > ($2, $3)
     ORDER BY suspended_until, id LIMIT $4";
 
+const ENDED_SESSIONS: &str = "SELECT user_id, id, expires_at, NULL::uuid FROM auth.sessions
+    WHERE revoked_at IS NOT NULL AND expires_at < $1 AND (expires_at, id) > ($2, $3)
+    ORDER BY expires_at, id LIMIT $4";
+
+const CODES: &str = "SELECT account_id, id, created_at, NULL::uuid FROM auth.otp_verifications
+    WHERE created_at < $1 AND (created_at, id) > ($2, $3)
+    ORDER BY created_at, id LIMIT $4";
+
+const RESETS: &str = "SELECT user_id, id, created_at, NULL::uuid FROM auth.password_reset_tokens
+    WHERE created_at < $1 AND (created_at, id) > ($2, $3)
+    ORDER BY created_at, id LIMIT $4";
+
 const MEMBERS: &str = "SELECT m.user_id, m.conversation_id, u.deleted_at, s.user_id
     FROM auth.users AS u
     JOIN messages.members AS m ON m.user_id = u.id AND m.is_active
@@ -52,6 +64,12 @@ pub enum Kind {
     Suspension,
     /// The membership of somebody whose account is deleted.
     Membership,
+    /// A session that has ended: its row, since the time of the session was over.
+    EndedSession,
+    /// The row of a one-time code, since that was made.
+    Code,
+    /// The row of a token for a password that was lost, since that was made.
+    Reset,
 }
 
 /// Something that is over.
@@ -91,6 +109,9 @@ impl DueStore {
             Kind::Lock => LOCKS,
             Kind::Suspension => SUSPENSIONS,
             Kind::Membership => MEMBERS,
+            Kind::EndedSession => ENDED_SESSIONS,
+            Kind::Code => CODES,
+            Kind::Reset => RESETS,
         };
         let (at, id) = after.map_or((Time::default(), Uuid::nil()), |due| (due.at, due.id));
         let rows: Vec<(Uuid, Uuid, Time, Option<Uuid>)> = sqlx::query_as(sql)

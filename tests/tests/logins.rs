@@ -316,7 +316,7 @@ fn what_is_over_ends_by_itself_and_once() {
     run(async {
         let mut t = Tenant::without_workers().await?;
         let logins = LoginLimits { session: Duration::from_secs(2), lock: Duration::from_secs(2) };
-        let timers = TimerLimits { every: Duration::from_secs(1) };
+        let timers = TimerLimits { every: Duration::from_secs(1), ..TimerLimits::default() };
         let limits = Limits { rate: Tenant::UNLIMITED, logins, timers, ..Limits::default() };
         // Two timers, who see the same.
         for roles in [Roles::ALL, Roles::TIMERS] {

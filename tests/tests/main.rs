@@ -22,6 +22,7 @@ mod operators;
 mod parking;
 mod passwords;
 mod projections;
+mod retention;
 mod second_factors;
 mod secrets;
 mod setup;

@@ -252,7 +252,7 @@ fn a_deleted_account_leaves_its_name_to_one_other() {
 /// A tenant whose timers look every second.
 async fn with_quick_timers() -> anyhow::Result<Tenant> {
     let mut t = Tenant::without_workers().await?;
-    let timers = TimerLimits { every: Duration::from_secs(1) };
+    let timers = TimerLimits { every: Duration::from_secs(1), ..TimerLimits::default() };
     let limits = Limits { rate: Tenant::UNLIMITED, timers, ..Limits::default() };
     t.add_limited(Roles::ALL, limits, &callout::Options::default()).await?;
     Ok(t)

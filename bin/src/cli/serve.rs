@@ -50,6 +50,14 @@ pub(super) struct Args {
     #[arg(long, env = "ECHOLOG_TIMERS_EVERY", default_value_t = TimerLimits::default().every.as_secs(),
         value_parser = clap::value_parser!(u64).range(1..=3600))]
     timers_every: u64,
+    /// Days for which the tables keep a session after its time is over.
+    #[arg(long, env = "ECHOLOG_KEEP_SESSIONS", default_value_t = TimerLimits::default().keep_sessions,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    keep_sessions: u16,
+    /// Days for which the tables keep a one-time code or a reset token after it is made.
+    #[arg(long, env = "ECHOLOG_KEEP_CODES", default_value_t = TimerLimits::default().keep_codes,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    keep_codes: u16,
     #[command(flatten)]
     callout: callout::Options,
 }
@@ -68,7 +76,11 @@ impl Args {
                 session: Duration::from_secs(self.session_lifetime),
                 lock: Duration::from_secs(self.login_lock),
             },
-            timers: TimerLimits { every: Duration::from_secs(self.timers_every) },
+            timers: TimerLimits {
+                every: Duration::from_secs(self.timers_every),
+                keep_sessions: self.keep_sessions,
+                keep_codes: self.keep_codes,
+            },
         }
     }
 }

@@ -55,16 +55,20 @@ pub struct Limits {
     pub timers: TimerLimits,
 }
 
-/// How often the timers look.
+/// How often the timers look, and how long the tables keep what has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerLimits {
     /// From one look to the next.
     pub every: Duration,
+    /// Sessions, after their time is over, in days.
+    pub keep_sessions: u16,
+    /// One-time codes and reset tokens, after they are made, in days.
+    pub keep_codes: u16,
 }
 
 impl Default for TimerLimits {
     fn default() -> Self {
-        Self { every: Duration::from_secs(15) }
+        Self { every: Duration::from_secs(15), keep_sessions: 30, keep_codes: 1 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Commands about accounts and sessions.
 
+mod apply_retention;
 mod ban_user;
 mod begin_two_factor;
 mod change_password;
@@ -38,6 +39,7 @@ use echolog_events::{RevokedReason, SessionEvent, SessionRevoked, UserRole, Uuid
 use crate::fields::made;
 use crate::{Actor, Context, Key, Needs, Rejection, World, access};
 
+pub use apply_retention::ApplyRetention;
 pub use ban_user::BanUser;
 pub use begin_two_factor::BeginTwoFactor;
 pub use change_password::ChangePassword;

@@ -118,7 +118,8 @@ impl Ended {
                 // Whoever is connected stays so.
                 | SessionEvent::SessionRefreshed(_)
                 | SessionEvent::RefreshTokenReused(_)
-                | SessionEvent::SessionActivityRecorded(_),
+                | SessionEvent::SessionActivityRecorded(_)
+                | SessionEvent::RetentionApplied(_),
             )
             | Event::Credentials(
                 CredentialEvent::TwoFactorBegun(_)

@@ -130,7 +130,8 @@ impl Sessions {
                     session.expires_at = e.expires_at;
                 }
             }
-            SessionEvent::RefreshTokenReused(_) => {}
+            // Nothing that decisions remember is so old.
+            SessionEvent::RefreshTokenReused(_) | SessionEvent::RetentionApplied(_) => {}
             SessionEvent::SessionRevoked(e) => self.end(e.session_id),
             SessionEvent::SessionActivityRecorded(e) => {
                 if let Some(session) = self.open.get_mut(&e.session_id) {

@@ -14,7 +14,7 @@ pub(super) const NAMES: [&str; 4] =
     ["request_otp", "verify_otp", "request_password_reset", "complete_password_reset"];
 
 /// The account of names that nobody has.
-const STAND_IN: u16 = 91;
+pub(super) const STAND_IN: u16 = 91;
 
 impl Story {
     /// One of these commands, of a user or under a name that nobody has.

@@ -1,6 +1,6 @@
 //! Random commands of few things, so that one meets what another has done.
 
-use echolog_events::{ConversationType, Event, MessagesEvent, Role, Uuid};
+use echolog_events::{ConversationType, Event, MessagesEvent, Role, Time, Uuid};
 use serde_json::{Value, json};
 
 use super::{Story, api_keys, codes, factors, id, logins, operators};
@@ -12,6 +12,9 @@ pub const USERS: u16 = 5;
 
 /// Conversations, the first of which most things happen in.
 pub const CONVERSATIONS: [u16; 4] = [100, 101, 102, 103];
+
+/// A century after the beginning of stories.
+const LATE: i64 = 3_155_760_000;
 
 /// The latest messages of a conversation are the most interesting ones.
 const LATEST: usize = 12;
@@ -43,6 +46,7 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (2, "auth", "revoke_all_sessions"),
     (2, "auth", "record_session_activity"),
     (2, "auth", "expire_session"),
+    (2, "auth", "apply_retention"),
     (1, "auth", "suspend_user"),
     (1, "auth", "ban_user"),
     (3, "auth", "reinstate_user"),
@@ -259,6 +263,10 @@ impl Story {
         if let Command::ExpireSession(_) = sent.command {
             // The time of stories stands still; of this one something has to be over.
             self.time += self.settings.session_lifetime;
+        }
+        if let Command::ApplyRetention(_) = sent.command {
+            // Of this one everything has to be long ago.
+            self.time = Time::from_timestamp(LATE, 0).expect("a time");
         }
         let decision = self.decide(&sent.actor, sent.target, &sent.command);
         self.time = now;

@@ -1,16 +1,17 @@
 //! Logging in and what follows, by the dice.
 
-use echolog_events::{Origin, PasswordHash, TokenHash, Uuid};
+use chrono::TimeDelta;
+use echolog_events::{Origin, PasswordHash, Time, TokenHash, Uuid};
 use serde_json::{Value, json};
 
 use super::dice::{Roll, Sent, USERS};
-use super::{Story, id};
+use super::{Story, codes, id};
 use crate::auth::{Check, Findings, Login, NewPassword, NewTokens, Refresh};
 use crate::state::Sessions;
 use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 9] = [
     "log_in",
     "refresh_session",
     "revoke_session",
@@ -18,6 +19,7 @@ pub(super) const NAMES: [&str; 8] = [
     "unlock_user",
     "record_session_activity",
     "expire_session",
+    "apply_retention",
     "change_password",
 ];
 
@@ -56,10 +58,14 @@ impl Story {
                 (own, user, body, Findings::default())
             }
             "record_session_activity" | "expire_session" => {
-                let timer = Actor::Service(Actor::WORKER.to_owned());
-                let actor = if name == "expire_session" { timer } else { own };
+                let actor = if name == "expire_session" { timer() } else { own };
                 let body = json!({ "session_id": self.open(user, roll).unwrap_or(id(1)) });
                 (actor, user, body, Findings::default())
+            }
+            "apply_retention" => {
+                let account =
+                    if roll.message.is_multiple_of(4) { id(codes::STAND_IN) } else { user };
+                (timer(), account, too_old(roll), Findings::default())
             }
             "change_password" => {
                 let except = self.open(user, roll).filter(|_| roll.choice.is_multiple_of(2));
@@ -154,6 +160,19 @@ impl Story {
         });
         Findings { refresh, ..Findings::default() }
     }
+}
+
+fn timer() -> Actor {
+    Actor::Service(Actor::WORKER.to_owned())
+}
+
+/// Sessions of a story end in the first months of 1970, or have all ended; its codes are made from 2026
+/// on in the log, some hours apart.
+fn too_old(roll: Roll) -> Value {
+    let sessions = Time::default() + TimeDelta::days(20 * i64::from(roll.choice % 4));
+    let new_year = Time::from_timestamp(1_767_225_600, 0).expect("2026");
+    let codes = new_year + TimeDelta::hours(6 * i64::from(roll.choice));
+    json!({ "sessions_before": sessions, "codes_before": codes })
 }
 
 fn attempt(user: Uuid, choice: u8) -> (Uuid, Check) {

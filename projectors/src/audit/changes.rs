@@ -306,7 +306,9 @@ fn session(event: &SessionEvent, at: &Value) -> Vec<Change> {
         SessionEvent::LoginSucceeded(_)
         | SessionEvent::LoginFailed(_)
         | SessionEvent::RefreshTokenReused(_)
-        | SessionEvent::SessionActivityRecorded(_) => Vec::new(),
+        | SessionEvent::SessionActivityRecorded(_)
+        // That a row is forgotten says nothing new: it ended long ago, which is recorded.
+        | SessionEvent::RetentionApplied(_) => Vec::new(),
     }
 }
 

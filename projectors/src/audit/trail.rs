@@ -133,7 +133,8 @@ fn session(event: &SessionEvent) -> Option<Entry<'_>> {
         // Time and again for each session; the row of the session and its tokens say it.
         SessionEvent::SessionRefreshed(_)
         | SessionEvent::SessionActivityRecorded(_)
-        | SessionEvent::SessionExpired(_) => None,
+        | SessionEvent::SessionExpired(_)
+        | SessionEvent::RetentionApplied(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod factors;
 mod history;
 mod keys;
 mod resets;
+mod retention;
 mod security;
 mod sessions;
 mod tokens;
@@ -41,6 +42,7 @@ pub(crate) struct Auth {
     codes: codes::Statements,
     keys: keys::Statements,
     resets: resets::Statements,
+    retention: retention::Statements,
     history: Table,
     security: Table,
 }
@@ -68,12 +70,25 @@ impl Auth {
             codes: codes::Statements::new(target),
             keys: keys::Statements::new(target),
             resets: resets::Statements::new(target),
+            retention: retention::Statements::new(target),
             history: Table::new(target, "login_history", history::COLUMNS),
             security: Table::new(target, "security_events", security::COLUMNS),
         }
     }
 
     pub(crate) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        events: &[&Recorded],
+    ) -> Result<(), ProjectionError> {
+        for round in retention::rounds(events) {
+            self.write_round(connection, &round).await?;
+            retention::forget(connection, &self.retention, &round).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_round(
         &self,
         connection: &mut PgConnection,
         events: &[&Recorded],
@@ -259,6 +274,8 @@ impl<'a> Batch<'a> {
                 }
             }
             SessionEvent::SessionActivityRecorded(e) => self.sessions.use_one(event, e)?,
+            // When everything else of the round is written.
+            SessionEvent::RetentionApplied(_) => {}
         }
         Ok(())
     }

@@ -239,7 +239,8 @@ fn changes(event: &Recorded) -> Option<Key> {
         | SessionEvent::UserLocked(_)
         | SessionEvent::UserUnlocked(_)
         | SessionEvent::SessionStarted(_)
-        | SessionEvent::RefreshTokenReused(_) => None,
+        | SessionEvent::RefreshTokenReused(_)
+        | SessionEvent::RetentionApplied(_) => None,
     }
 }
 

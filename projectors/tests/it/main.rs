@@ -16,6 +16,7 @@ mod parked;
 mod parking;
 mod pgbouncer;
 mod rebuild;
+mod retention;
 mod roles;
 mod runner;
 mod search;

@@ -9,7 +9,7 @@ mod talk_rows;
 
 use std::collections::BTreeMap;
 
-use echolog_events::{Body, Event, MessagesEvent, Recorded, Time, Uuid};
+use echolog_events::{Body, Event, MessagesEvent, Recorded, SessionEvent, Time, Uuid};
 use serde_json::{Value, json};
 
 use self::audit::Audit;
@@ -47,6 +47,9 @@ impl Model {
             }
             Event::Sessions(known) => {
                 self.people.see_session(event, known);
+                if let SessionEvent::RetentionApplied(_) = known {
+                    return self.audit.forget(&self.people.facts());
+                }
                 self.people.facts()
             }
             Event::Credentials(known) => {

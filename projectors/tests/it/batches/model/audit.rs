@@ -145,6 +145,11 @@ impl Audit {
         }
     }
 
+    /// Rows that are forgotten are nothing to record.
+    pub(super) fn forget(&mut self, left: &Facts) {
+        self.images.retain(|name, _| name.2 != left.conversation || left.rows.contains_key(name));
+    }
+
     fn note(&mut self, event: &Recorded, name: &Name, old: Option<Image>, new: Option<Image>) {
         let (schema, table, conversation, id) = name;
         let changed = old.as_ref().zip(new.as_ref()).map(|(old, new)| {

@@ -1,4 +1,4 @@
-//! One-time codes.
+//! One-time codes. What becomes of one that was forgotten, nobody is told.
 
 use echolog_events::{CodeEvent, Origin, Recorded, Uuid};
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ impl People {
         let time = at(event.meta.time);
         match known {
             CodeEvent::OtpRequested(e) => {
-                if let Some(replaced) = e.replaces {
-                    let row = self.code(e.account_id, replaced);
+                let replaced = e.replaces.map(|replaced| (e.account_id, replaced));
+                if let Some(row) = replaced.and_then(|key| self.codes.get_mut(&key)) {
                     row["expires_at"] = time.clone();
                     row["updated_at"] = time.clone();
                 }
@@ -35,25 +35,27 @@ impl People {
                 self.enter(event, "otp_requested", entry);
             }
             CodeEvent::OtpVerified(e) => {
-                let row = self.code(e.account_id, e.otp_id);
-                row["verified"] = json!(true);
-                row["verified_at"] = at(e.verified_at);
-                row["updated_at"] = time;
+                if let Some(row) = self.codes.get_mut(&(e.account_id, e.otp_id)) {
+                    row["verified"] = json!(true);
+                    row["verified_at"] = at(e.verified_at);
+                    row["updated_at"] = time;
+                }
                 let entry = told(e.user_id, true, &e.origin, json!({ "otp_id": e.otp_id }));
                 self.enter(event, "otp_verified", entry);
             }
             CodeEvent::OtpAttemptFailed(e) => {
-                let row = self.code(e.account_id, e.otp_id);
-                row["attempts"] = json!(e.attempts);
-                row["updated_at"] = time;
+                if let Some(row) = self.codes.get_mut(&(e.account_id, e.otp_id)) {
+                    row["attempts"] = json!(e.attempts);
+                    row["updated_at"] = time;
+                }
                 let details = json!({ "otp_id": e.otp_id, "attempts": e.attempts });
                 self.enter(event, "otp_attempt_failed", told(e.user_id, false, &e.origin, details));
             }
             CodeEvent::PasswordResetRequested(e) => {
                 let details = json!({ "reset_id": e.reset_id });
                 if let Some(user) = e.user_id {
-                    if let Some(replaced) = e.replaces {
-                        let row = self.resets.get_mut(&(user, replaced)).expect("a reset");
+                    let replaced = e.replaces.map(|replaced| (user, replaced));
+                    if let Some(row) = replaced.and_then(|key| self.resets.get_mut(&key)) {
                         row["expires_at"] = time.clone();
                         row["updated_at"] = time.clone();
                     }
@@ -69,19 +71,16 @@ impl People {
                 self.enter(event, "password_reset_requested", entry);
             }
             CodeEvent::PasswordResetCompleted(e) => {
-                let row = self.resets.get_mut(&(e.user_id, e.reset_id)).expect("a reset");
-                row["used_at"] = time.clone();
-                row["updated_at"] = time;
+                if let Some(row) = self.resets.get_mut(&(e.user_id, e.reset_id)) {
+                    row["used_at"] = time.clone();
+                    row["updated_at"] = time;
+                }
                 let details = json!({ "reset_id": e.reset_id });
                 self.security(event, e.user_id, None, "warning", &e.origin, &details);
                 let entry = told(Some(e.user_id), true, &e.origin, details);
                 self.enter(event, "password_reset_completed", entry);
             }
         }
-    }
-
-    fn code(&mut self, account: Uuid, id: Uuid) -> &mut Value {
-        self.codes.get_mut(&(account, id)).expect("a code")
     }
 }
 

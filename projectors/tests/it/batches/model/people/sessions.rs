@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use echolog_events::{
-    LoginFailed, LoginSucceeded, Origin, PasswordEvent, Recorded, SessionEvent, SessionRefreshed,
-    SessionStarted, UserLocked, Uuid,
+    LoginFailed, LoginSucceeded, Origin, PasswordEvent, Recorded, RetentionApplied, SessionEvent,
+    SessionRefreshed, SessionStarted, Time, UserLocked, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -100,7 +100,30 @@ impl People {
                 row["last_activity_at"] = at(e.active_at);
                 row["updated_at"] = at(time);
             }
+            SessionEvent::RetentionApplied(e) => self.forget(e),
         }
+    }
+
+    fn forget(&mut self, e: &RetentionApplied) {
+        let account = json!(e.account_id);
+        let older = |row: &Value, column: &str, before| time_of(&row[column]) < before;
+        let sessions = &mut self.sessions;
+        let is_gone = |row: &Value| {
+            row["user_id"] == account
+                && !row["revoked_at"].is_null()
+                && older(row, "expires_at", e.sessions_before)
+        };
+        let gone: Vec<Uuid> = sessions
+            .sessions
+            .iter()
+            .filter(|(_, row)| is_gone(row))
+            .map(|(key, _)| key.1)
+            .collect();
+        sessions.sessions.retain(|_, row| !is_gone(row));
+        sessions.tokens.retain(|it| gone.iter().all(|id| !is_of(it, e.account_id, *id)));
+        let stays = |row: &Value| !older(row, "created_at", e.codes_before);
+        self.codes.retain(|(of, _), row| *of != e.account_id || stays(row));
+        self.resets.retain(|(of, _), row| *of != e.account_id || stays(row));
     }
 
     pub(in super::super) fn see_password(&mut self, event: &Recorded, known: &PasswordEvent) {
@@ -292,4 +315,8 @@ impl Entry {
 
 fn is_of(token: &Value, user: Uuid, session: Uuid) -> bool {
     token["user_id"] == json!(user) && token["session_id"] == json!(session)
+}
+
+fn time_of(value: &Value) -> Time {
+    value.as_str().and_then(|text| text.parse().ok()).expect("a time")
 }
