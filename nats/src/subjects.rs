@@ -20,6 +20,8 @@ pub mod header {
     pub const PASSWORD_HASH: &str = "Echolog-Password-Hash";
     /// On the way from the request path to the owner: what else it found out, as JSON.
     pub const FINDINGS: &str = "Echolog-Findings";
+    /// On the way from the request path to the owner: the session that the client is connected with.
+    pub const SESSION: &str = "Echolog-Session";
     /// On the way from the request path to the owner: the subject that the client used.
     pub const SUBJECT: &str = "Echolog-Subject";
 }

@@ -129,6 +129,61 @@ fn a_user_logs_in_and_connects_with_the_token() {
 }
 
 #[test]
+fn what_a_session_asks_for_says_so() {
+    run(async {
+        let (broker, t) = site().await?;
+        let (tenant, ada) = (&t.config.tenant, register(&t, "ada").await?);
+        let (other, session) = (log_in(&t, "ada").await?, log_in(&t, "ada").await?);
+        let client = async_nats::ConnectOptions::new().token(token(&session).to_owned());
+        let client = client.custom_inbox_prefix(format!("_INBOX_{ada}"));
+        let client = client.connect(format!("nats://127.0.0.1:{}", broker.nats.port())).await?;
+        let ask = async |kind: &str, name: &str, body: Value| {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Nats-Msg-Id", clock::new_id().to_string());
+            headers.insert("Content-Type", "application/json");
+            headers.insert("Echolog-Await", "projected");
+            // Whatever the client says of itself.
+            let lie = other["session_id"].as_str().unwrap_or_default();
+            let info =
+                json!({ "acc": "USERS", "host": "", "user": format!("{ada}/session:{lie}") });
+            for name in ["Echolog-Session", "echolog-session", "ce-session"] {
+                headers.insert(name, lie);
+            }
+            for name in ["Nats-Request-Info", "nats-request-info"] {
+                headers.insert(name, info.to_string());
+            }
+            let subject = format!("{kind}.{tenant}.{ada}.{name}.{ada}");
+            if kind == "cmd" {
+                let mut outcomes = client.subscribe(format!("out.{tenant}.{ada}.>")).await?;
+                client.publish_with_headers(subject, headers, body.to_string().into()).await?;
+                return Ok(outcomes.next().await.context("an outcome")?.payload);
+            }
+            let answer = client.request_with_headers(subject, headers, body.to_string().into());
+            anyhow::Ok(answer.await?.payload)
+        };
+        for (kind, bio) in [("req", "asked"), ("cmd", "sent")] {
+            let outcome = ask(kind, "users.update_profile", json!({ "bio": bio })).await?;
+            let outcome: Value = serde_json::from_slice(&outcome)?;
+            assert_eq!(outcome["projected"], true, "{outcome}");
+        }
+        let body = json!({ "old_password": PASSWORD, "new_password": "another battery",
+            "except_session_id": session["session_id"] });
+        let outcome: Value =
+            serde_json::from_slice(&ask("req", "auth.change_password", body).await?)?;
+        assert_eq!(outcome["status"], "accepted", "{outcome}");
+        let own = session["session_id"].as_str().unwrap_or_default();
+        let changes = "SELECT new_data->>'bio', coalesce(session_id::text, '')
+            FROM audit.record_changes WHERE table_name = 'profiles' AND operation = 'UPDATE'
+            ORDER BY event_seq";
+        assert_eq!(t.rows(changes).await?, [["asked", own], ["sent", ""]]);
+        let events = "SELECT session_id::text FROM audit.auth_events
+            WHERE event_type = 'password_changed'";
+        assert_eq!(t.value(events).await?, own);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_client_in_python_logs_in_and_connects_with_the_token() {
     run(async {
         let (broker, t) = site().await?;

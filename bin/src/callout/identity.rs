@@ -87,6 +87,12 @@ pub(super) fn tag(right: Right) -> String {
     }
 }
 
+/// The session that such a name is of.
+#[must_use]
+pub(crate) fn session_of(tag: &str) -> Option<Uuid> {
+    Uuid::try_parse(tag.strip_prefix("session:")?).ok()
+}
+
 /// The actor of an anonymous client. The client computes it as well: it has to know its own subjects
 /// before it can ask anything. Whoever knows the actor does not know the secret.
 #[must_use]
@@ -134,6 +140,8 @@ mod tests {
             (claimed.actor, claimed.tags),
             (user.to_string(), vec![tag(Right::Session(session))])
         );
+        assert_eq!(session_of(&tag(Right::Session(session))), Some(session));
+        assert_eq!(session_of(&tag(Right::ApiKey(session))), None);
         let ask = claimed.ask.expect("an account");
         assert_eq!(ask.shown, Some(tokens.hashes.token_hash));
         // Together with anything else it is nothing.

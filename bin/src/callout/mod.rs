@@ -32,6 +32,7 @@ use identity::Identity;
 
 pub use connections::{Connections, Kick};
 pub use identity::anonymous;
+pub(crate) use identity::session_of;
 
 /// How often connections that must have ended are forgotten.
 const TIDY: Duration = Duration::from_secs(60);

@@ -56,6 +56,8 @@ pub(super) struct Admitted {
     pub(super) digest: u64,
     /// What the request path found out.
     pub(super) findings: Findings,
+    /// The session that the client is connected with, where that is known.
+    pub(super) session_id: Option<Uuid>,
     pub(super) correlation_id: Option<String>,
     pub(super) traceparent: Option<String>,
     pub(super) expected_version: Option<u64>,
@@ -221,6 +223,7 @@ fn read(
             digest: digest(&command, &findings),
             command: Arc::new(command),
             findings,
+            session_id: session(&source, headers),
             correlation_id: text(headers, header::CORRELATION)?,
             traceparent: text(headers, header::TRACEPARENT)?,
             expected_version: expected_version(headers)?,
@@ -257,6 +260,15 @@ fn findings(source: &Source, headers: &IncomingHeaders) -> Result<Findings, Reje
         tracing::error!(%error, "what the request path found out cannot be read");
         Rejection::internal("The command got lost on its way to its owner.")
     })
+}
+
+/// The client's session, as the request path knows it from the broker. On its way through the queue a
+/// command says nothing that can be relied on.
+fn session(source: &Source, headers: &IncomingHeaders) -> Option<Uuid> {
+    match source {
+        Source::Queue { .. } => None,
+        Source::Request { .. } => fields::parse_id(headers.get(header::SESSION)?).ok(),
+    }
 }
 
 /// A fingerprint of what was asked for. Where the target is not the client's own, what that named

@@ -771,7 +771,7 @@ fn record(
             time,
             actor: Some(actor.to_owned()),
             command_id: Some(admitted.command_id),
-            session_id: None,
+            session_id: admitted.session_id,
             correlation_id: admitted.correlation_id.clone(),
             traceparent: admitted.traceparent.clone(),
             digest: (index == 0).then_some(admitted.digest),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use echolog_commands::{Actor, Command, CommandType, ContentType, Outcome, Rejection, Status};
-use echolog_events::Origin;
+use echolog_events::{Origin, Uuid};
 use echolog_nats::{
     CommandSubject, HeaderMap, Incoming, IncomingHeaders, Requester, USERS, header,
 };
@@ -26,6 +26,7 @@ use self::login::Found;
 use self::passwords::Passwords;
 use super::limits::{Limiter, RateLimit};
 use super::{Handler, HandlerError};
+use crate::callout;
 use crate::outbox::{Channel, Letter};
 use crate::owners::{self, Patience, Question};
 use crate::requests;
@@ -109,6 +110,9 @@ impl Front {
             }
         }
         headers.insert(header::SUBJECT, incoming.subject.as_str());
+        if let Some(session) = session(&incoming.headers) {
+            headers.insert(header::SESSION, session.to_string());
+        }
         if command.carries_secret() {
             self.check_rate(&subject.actor)?;
         }
@@ -237,7 +241,16 @@ impl Front {
 /// Where a request of an end user comes from, as the broker says. Of whom a backend speaks for, it says
 /// nothing.
 fn origin(headers: &IncomingHeaders) -> Origin {
-    let requester = Requester::of(headers).filter(|requester| requester.account == USERS);
-    let ip_address = requester.and_then(|requester| requester.host.parse().ok());
+    let ip_address = end_user(headers).and_then(|requester| requester.host.parse().ok());
     Origin { ip_address, user_agent: None }
+}
+
+/// The session that the end user is connected with, as the broker says; a program with an API key has
+/// none.
+fn session(headers: &IncomingHeaders) -> Option<Uuid> {
+    end_user(headers)?.tags.iter().find_map(|tag| callout::session_of(tag))
+}
+
+fn end_user(headers: &IncomingHeaders) -> Option<Requester> {
+    Requester::of(headers).filter(|requester| requester.account == USERS)
 }
