@@ -11,7 +11,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::handler::Keys;
-use crate::outbox;
+use crate::{oauth, outbox};
 
 /// What has to survive a crash of the machine that NATS runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -76,6 +76,9 @@ pub struct Config {
     /// How mails and text messages go out.
     #[command(flatten)]
     pub outbox: outbox::Options,
+    /// Who else vouches for people.
+    #[command(flatten)]
+    pub oauth: oauth::Options,
 }
 
 /// Without what must not be in a log line: addresses carry credentials.
@@ -224,14 +227,16 @@ mod tests {
             &format!("smtps://echolog:{secret}@127.0.0.1"),
             "--sms-token",
             secret,
+            "--oauth-google-client-secret",
+            secret,
         ])
         .config;
         let options = config.database_options().expect("an address");
         let settings: Settings = config.settings().expect("a key");
         let connect =
             ConnectOptions { url: nats_url, credentials: None, ca: None, name: "test".to_owned() };
-        let outbox = &config.outbox;
-        let shown = format!("{config:?} {outbox:?} {options:?} {connect:?} {settings:?}");
+        let (outbox, oauth) = (&config.outbox, &config.oauth);
+        let shown = format!("{config:?} {outbox:?} {oauth:?} {options:?} {connect:?} {settings:?}");
         assert!(!shown.contains(secret), "{shown}");
         assert!(!shown.contains(&format!("{:?}", settings.claim_key)), "{shown}");
         assert!(shown.contains("127.0.0.1:4222"), "what is no secret is shown: {shown}");

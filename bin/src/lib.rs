@@ -13,6 +13,7 @@ pub mod dev;
 pub mod handler;
 pub mod http;
 pub mod metrics;
+pub mod oauth;
 pub mod outbox;
 mod owners;
 pub mod projector;

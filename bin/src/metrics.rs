@@ -40,6 +40,8 @@ pub struct HandlerMetrics {
     pub known_ids_seconds: Gauge,
     /// Mails and text messages by what became of them.
     pub deliveries: IntCounterVec,
+    /// What other providers were asked about people, by what they said.
+    pub vouchings: IntCounterVec,
 }
 
 /// Metrics of the projector.
@@ -154,6 +156,7 @@ impl Metrics {
         let _ = handler.commands.with_label_values(&["", "", "", ""]);
         let _ = handler.events_appended.with_label_values(&[""]);
         let _ = handler.deliveries.with_label_values(&["", ""]);
+        let _ = handler.vouchings.with_label_values(&["", ""]);
         let _ = projector.lag_events.with_label_values(&["", ""]);
         for gauge in [
             &projector.lag_seconds,
@@ -206,6 +209,11 @@ impl HandlerMetrics {
                 "deliveries_total",
                 "Mails and text messages by what became of them.",
                 &["channel", "result"],
+            )?,
+            vouchings: declare.counters(
+                "oauth_questions_total",
+                "People whom other providers were asked about, by what they said: vouched, refused or failed.",
+                &["provider", "result"],
             )?,
         })
     }

@@ -19,6 +19,7 @@ use crate::connect::Connected;
 use crate::handler::{Handler, Limits};
 use crate::http;
 use crate::metrics::Metrics;
+use crate::oauth::Oauth;
 use crate::outbox::Outbox;
 use crate::projector::Projector;
 use crate::timers::Timers;
@@ -149,6 +150,7 @@ impl Running {
                 keys: Arc::new(config.keys()?),
                 limits,
                 outbox: Outbox::start(&config.outbox, metrics.handler.deliveries.clone())?,
+                oauth: Oauth::new(&config.oauth, metrics.handler.vouchings.clone())?,
                 metrics: metrics.handler.clone(),
                 owner: format!(
                     "{}:{}:{}",

@@ -544,6 +544,62 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
+/// A code or a token of another provider, as it gave it to a client: at most 8 KiB. It cannot be
+/// printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProviderToken(String);
+
+impl ProviderToken {
+    /// The token itself, for the one who asks the provider.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ProviderToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProviderToken(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for ProviderToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)
+            .map_err(|_| D::Error::custom("A token is a text."))?;
+        at_most(&text, 8 * 1024).map_err(D::Error::custom)?;
+        Ok(Self(text))
+    }
+}
+
+/// The verifier of RFC 7636: what only the client knows that began. It cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CodeVerifier(String);
+
+impl CodeVerifier {
+    /// The verifier itself, for the one who asks the provider.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CodeVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CodeVerifier(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for CodeVerifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || D::Error::custom("A verifier is 43 to 128 of `A-Z a-z 0-9 - . _ ~`.");
+        let text = String::deserialize(deserializer).map_err(|_| wrong())?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let good = (43..=128).contains(&text.len()) && text.bytes().all(plain);
+        if good { Ok(Self(text)) } else { Err(wrong()) }
+    }
+}
+
 /// A code of six digits. It cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OneTimeCode(String);
@@ -668,6 +724,18 @@ mod tests {
 
     fn json_text(text: &str) -> String {
         serde_json::to_string(text).expect("a text")
+    }
+
+    #[test]
+    fn what_providers_give_is_not_printed() {
+        let verifier = "a".repeat(43);
+        let read: CodeVerifier = serde_json::from_str(&json_text(&verifier)).expect("long enough");
+        let token: ProviderToken = serde_json::from_str(r#""4/0AY""#).expect("a token");
+        assert_eq!(format!("{read:?} {token:?}"), "CodeVerifier(…) ProviderToken(…)");
+        for wrong in ["a".repeat(42), "a".repeat(129), format!("{verifier}="), String::new()] {
+            assert!(!reads::<CodeVerifier>(&json_text(&wrong)), "{wrong}");
+        }
+        assert!(!reads::<ProviderToken>(&json_text(&"a".repeat(8 * 1024 + 1))));
     }
 
     #[test]

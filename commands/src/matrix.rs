@@ -1,12 +1,13 @@
 //! Who may send what: every command by every kind of actor.
 
 use chrono::TimeDelta;
-use echolog_events::{CodeHash, PasswordHash, RecoveryCode, TokenHash};
+use echolog_events::{CodeHash, JsonMap, OauthProvider, PasswordHash, RecoveryCode, TokenHash};
 use serde_json::{Value, json};
 
 use crate::auth::{
-    Check, Findings, Holdings, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
-    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode, factors,
+    Check, Findings, Holdings, Identity, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
+    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode, Vouched,
+    factors,
 };
 use crate::story::{Ending, Story, command, id};
 use crate::{Actor, COMMANDS, ErrorCode};
@@ -54,6 +55,8 @@ const MATRIX: &[(&str, &str)] = &[
     ("auth.create_api_key", "uyfffffffy"),
     ("auth.record_api_key_use", "fffffffffy"),
     ("auth.revoke_api_key", "uyfffyfffy"),
+    ("auth.link_oauth_provider", "uyfffffffu"),
+    ("auth.unlink_oauth_provider", "uyfffffffy"),
     ("audit.record_sensitive_access", "fffffffffy"),
     ("auth.begin_two_factor", "uyfffffffu"),
     ("auth.enable_two_factor", "uyfffffffu"),
@@ -176,6 +179,13 @@ fn findings() -> Findings {
             hash: new_code().hash,
             proof_hash: TokenHash::new("proof"),
         }),
+        oauth: Some(Vouched::For(Box::new(Identity {
+            link_id: id(750),
+            provider: OauthProvider::Google,
+            provider_user_id: "ada".to_owned(),
+            email: None,
+            profile: JsonMap::new(),
+        }))),
         refresh: Some(Refresh {
             session_id: id(SESSION),
             generation: 0,
@@ -270,6 +280,11 @@ fn case(name: &str) -> (Story, u16, Value) {
         "auth.revoke_api_key" => {
             let revoked = json!({ "api_key_id": id(700) });
             (done(story, 1, ACCOUNT, "auth.create_api_key", &key), ACCOUNT, revoked)
+        }
+        "auth.link_oauth_provider" => (story, ACCOUNT, json!({ "provider": "google" })),
+        "auth.unlink_oauth_provider" => {
+            let google = json!({ "provider": "google" });
+            (done(story, 1, ACCOUNT, "auth.link_oauth_provider", &google), ACCOUNT, google)
         }
         "auth.enable_two_factor" => (showing(begun(story)), ACCOUNT, json!({})),
         "auth.disable_two_factor" | "auth.generate_recovery_codes" => {

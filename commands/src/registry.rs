@@ -8,9 +8,10 @@ use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
     ApplyRetention, BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, CompletePasswordReset,
     CreateApiKey, DeleteUser, DisableTwoFactor, EnableTwoFactor, ExpireSession,
-    GenerateRecoveryCodes, LogIn, RecordApiKeyUse, RecordSessionActivity, RefreshSession,
-    RegisterUser, ReinstateUser, RequestOtp, RequestPasswordReset, RevokeAllSessions, RevokeApiKey,
-    RevokeSession, SuspendUser, UnlockUser, VerifyOtp,
+    GenerateRecoveryCodes, LinkOauthProvider, LogIn, RecordApiKeyUse, RecordSessionActivity,
+    RefreshSession, RegisterUser, ReinstateUser, RequestOtp, RequestPasswordReset,
+    RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser, UnlinkOauthProvider, UnlockUser,
+    VerifyOtp,
 };
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
@@ -179,6 +180,8 @@ registry! {
     CreateApiKey = ("auth", "create_api_key", Secrecy::Always),
     RecordApiKeyUse = ("auth", "record_api_key_use", Secrecy::Plain),
     RevokeApiKey = ("auth", "revoke_api_key", Secrecy::Plain),
+    LinkOauthProvider = ("auth", "link_oauth_provider", Secrecy::Always),
+    UnlinkOauthProvider = ("auth", "unlink_oauth_provider", Secrecy::Plain),
     RequestPasswordReset = ("auth", "request_password_reset", Secrecy::Always),
     CompletePasswordReset = ("auth", "complete_password_reset", Secrecy::Always),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),

@@ -8,6 +8,7 @@ mod codes;
 mod dice;
 mod factors;
 mod logins;
+mod oauth;
 mod operators;
 
 use std::collections::HashSet;

@@ -118,6 +118,8 @@ pub enum ClaimKind {
     PhoneNumber,
     /// The pair of users of a direct conversation.
     DirectPair,
+    /// An identity at another provider.
+    OauthIdentity,
 }
 
 impl ClaimKind {
@@ -129,6 +131,7 @@ impl ClaimKind {
             Self::Email => "email",
             Self::PhoneNumber => "phone_number",
             Self::DirectPair => "direct_pair",
+            Self::OauthIdentity => "oauth_identity",
         }
     }
 }

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed, Time};
+use crate::{
+    ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed, OauthProviderLinked, OauthProviderUnlinked, Time,
+};
 
-/// What happens to the second factors and the API keys of an account.
+/// What happens to the second factors, the API keys and the identities elsewhere of an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CredentialEvent {
     /// Somebody got the secret for an authenticator.
@@ -26,6 +28,10 @@ pub enum CredentialEvent {
     ApiKeyUsed(ApiKeyUsed),
     /// An API key is good for nothing any more.
     ApiKeyRevoked(ApiKeyRevoked),
+    /// An identity at a provider speaks for the user.
+    OauthProviderLinked(OauthProviderLinked),
+    /// One does so no more.
+    OauthProviderUnlinked(OauthProviderUnlinked),
 }
 
 impl CredentialEvent {
@@ -42,6 +48,8 @@ impl CredentialEvent {
             Self::ApiKeyCreated(e) => e.user_id,
             Self::ApiKeyUsed(e) => e.user_id,
             Self::ApiKeyRevoked(e) => e.user_id,
+            Self::OauthProviderLinked(e) => e.user_id,
+            Self::OauthProviderUnlinked(e) => e.user_id,
         }
     }
 }

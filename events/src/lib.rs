@@ -13,6 +13,7 @@ mod credential;
 mod envelope;
 mod ids;
 mod messages;
+mod oauth;
 mod password;
 mod registry;
 mod session;
@@ -46,6 +47,7 @@ pub use messages::{
     OwnershipTransferred, ParticipantJoined, ParticipantLeft, ParticipantRemoved,
     ParticipantRoleChanged, Pin, Reaction, Role,
 };
+pub use oauth::{OauthProvider, OauthProviderLinked, OauthProviderUnlinked};
 pub use password::{PasswordChange, PasswordChanged, PasswordEvent, PasswordRehashed};
 pub use registry::{EVENT_TYPES, Event, EventType};
 pub use session::{

@@ -139,6 +139,8 @@ registry! {
     Credentials(CredentialEvent::ApiKeyCreated) = "auth.api_key_created" at 1,
     Credentials(CredentialEvent::ApiKeyUsed) = "auth.api_key_used" at 1,
     Credentials(CredentialEvent::ApiKeyRevoked) = "auth.api_key_revoked" at 1,
+    Credentials(CredentialEvent::OauthProviderLinked) = "auth.oauth_provider_linked" at 1,
+    Credentials(CredentialEvent::OauthProviderUnlinked) = "auth.oauth_provider_unlinked" at 1,
     Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
     Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
     Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,

@@ -278,6 +278,24 @@ fn samples() -> Vec<Event> {
             api_key_id: id(8),
             by_user_id: Some(user_id),
         })),
+        Event::Credentials(CredentialEvent::OauthProviderLinked(OauthProviderLinked {
+            user_id,
+            link_id: id(11),
+            provider: OauthProvider::Google,
+            provider_user_id: "110169484474386276334".to_owned(),
+            provider_email: text("ada@example.org"),
+            profile_data: json!({ "sub": "110169484474386276334", "name": "Ada" })
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+            has_password: true,
+        })),
+        Event::Credentials(CredentialEvent::OauthProviderUnlinked(OauthProviderUnlinked {
+            user_id,
+            link_id: id(11),
+            provider: OauthProvider::Github,
+            by_user_id: Some(user_id),
+        })),
         Event::Users(UsersEvent::ProfileUpdated(ProfileUpdated {
             user_id,
             display_name: text("Ada L."),

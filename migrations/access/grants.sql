@@ -53,6 +53,10 @@ GRANT SELECT (
     id, user_id, name, key_prefix, scopes, last_used_at, usage_count, expires_at, revoked_at,
     created_at, updated_at
 ) ON auth.api_keys TO echolog_reader;
+GRANT SELECT (
+    id, user_id, provider, provider_user_id, provider_email, token_expires_at, profile_data,
+    created_at, updated_at
+) ON auth.oauth_providers TO echolog_reader;
 GRANT SELECT (id, user_id, expires_at, used_at, created_at, updated_at)
 ON auth.password_reset_tokens TO echolog_reader;
 
@@ -82,7 +86,7 @@ GRANT USAGE ON SCHEMA auth, users, messages, audit, projection TO echolog_projec
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     auth.users, auth.sessions, auth.refresh_tokens, auth.two_factor_factors, auth.recovery_codes,
-    auth.otp_verifications, auth.password_reset_tokens, auth.api_keys,
+    auth.otp_verifications, auth.password_reset_tokens, auth.api_keys, auth.oauth_providers,
     users.profiles, users.settings, users.blocked_users, users.activity_log,
     messages.conversations, messages.members, messages.membership_periods, messages.messages,
     messages.message_edits, messages.message_reactions, messages.threads, messages.cursor_moves,

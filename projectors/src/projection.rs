@@ -78,6 +78,7 @@ impl Projection {
                 "two_factor_factors",
                 "recovery_codes",
                 "api_keys",
+                "oauth_providers",
                 "login_history",
                 "security_events",
             ],

@@ -146,6 +146,7 @@ impl Tenant {
             master_key: Some("a master key for tests, long enough".to_owned()),
             durability: Durability::Relaxed,
             outbox: outbox::Options::default(),
+            oauth: echolog::oauth::Options::default(),
         };
         let database = config.database_or_create().await?;
         let options = ProvisionOptions::default();

@@ -768,6 +768,7 @@ fn a_development_server_of_an_earlier_version_goes_on_and_lets_browsers_in() {
             log: None,
             master_key: Some(master.to_owned()),
             outbox: echolog::outbox::Options::default(),
+            oauth: echolog::oauth::Options::default(),
             durability: Durability::Synced,
         };
         let database = config.database_or_create().await?;

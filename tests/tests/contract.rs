@@ -271,6 +271,7 @@ fn a_secret_in_the_queue_is_refused_and_erased() {
             ("auth.register_user", json!({ "username": "eve", "password": marked })),
             ("auth.log_in", json!({ "identifier": "eve", "password": marked })),
             ("auth.refresh_session", json!({ "refresh_token": marked })),
+            ("auth.link_oauth_provider", json!({ "provider": "google", "code": marked })),
         ] {
             let (id, target) = (clock::new_id().to_string(), clock::new_id().to_string());
             let headers = [("Nats-Msg-Id", id.as_str()), ("Content-Type", "application/json")];

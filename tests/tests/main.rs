@@ -18,6 +18,7 @@ mod crash;
 mod guessing;
 mod logins;
 mod model;
+mod oauth;
 mod operators;
 mod parking;
 mod passwords;

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::metrics::HandlerMetrics;
+use crate::oauth::Oauth;
 use crate::outbox::Outbox;
 #[doc(hidden)]
 pub use admit::admit;
@@ -130,6 +131,8 @@ pub struct Handler {
     pub limits: Limits,
     /// What goes out to people.
     pub outbox: Outbox,
+    /// Who else vouches for people.
+    pub oauth: Oauth,
     /// What Prometheus sees.
     pub metrics: HandlerMetrics,
     /// The name of this process, for people who read the log.

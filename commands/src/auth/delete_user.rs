@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::findings::Holdings;
 use super::operators::{
-    account, keys_end, need_account, need_roster_of_admin, operator, recorded, roster_changes,
-    sessions_end,
+    account, keys_end, links_end, need_account, need_roster_of_admin, operator, recorded,
+    roster_changes, sessions_end,
 };
-use super::proof;
+use super::{oauth, proof};
 use crate::doc::{Doc, optional};
 use crate::fields::{OneTimeCode, Password, Text, Token};
 use crate::{ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World, access};
@@ -52,7 +52,7 @@ impl DeleteUser {
 impl Decide for DeleteUser {
     const STREAM: Stream = Stream::User;
     const DOC: Doc = Doc {
-        summary: "Deletes an account, for good: nobody logs in to it any more, its sessions and API keys end, its names are free for others, and it leaves its conversations, of which the highest of those who were there longest becomes the owner. What was said stays.",
+        summary: "Deletes an account, for good: nobody logs in to it any more, its sessions and API keys end, its names and its identities at other providers are free for others, and it leaves its conversations, of which the highest of those who were there longest becomes the owner. What was said stays.",
         target: "your own user id; another's for administrators and services",
         fields: &[
             optional("password", "text, 8 to 256 bytes; **a secret**; needed for your own account"),
@@ -68,6 +68,7 @@ impl Decide for DeleteUser {
             "identifier_released",
             "session_revoked",
             "api_key_revoked",
+            "oauth_provider_unlinked",
             "two_factor_disabled",
             "totp_used",
             "recovery_code_used",
@@ -89,7 +90,7 @@ impl Decide for DeleteUser {
     fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
         need_account(context, needs);
         proof::need(context, needs);
-        needs.want(Key::Credentials(context.target));
+        oauth::need_claims(context, world, needs);
         need_roster_of_admin(context, world, needs);
         let holdings = context.findings.holdings.iter();
         for (_, id) in holdings.flat_map(|holdings| &holdings.claims) {
@@ -121,6 +122,7 @@ impl Decide for DeleteUser {
         events.extend(releases(user_id, holdings, world));
         events.extend(sessions_end(context, world, RevokedReason::UserDeleted, by));
         events.extend(keys_end(context, world, by));
+        events.extend(links_end(context, world, by));
         events.extend(used.map(NewEvent::from));
         if world.credentials(user_id).asks_for_second_factor() {
             let (by_user_id, reason) = (by, None);
@@ -151,9 +153,10 @@ fn releases(owner_id: Uuid, holdings: &Holdings, world: &World) -> impl Iterator
 
 #[cfg(test)]
 mod tests {
-    use echolog_events::ClaimKind;
+    use echolog_events::{ClaimKind, OauthProvider};
 
     use super::super::create_api_key::tests::with_keys;
+    use super::super::link_oauth_provider::tests::has_linked;
     use super::super::operators::tests::{greets, names, service, town};
     use super::super::tests::{found, log_in, logged_in};
     use super::super::{Check, Findings, RegisterUser};
@@ -220,6 +223,15 @@ mod tests {
         let events = story.when_actor(&service(), id(1), DeleteUser::default()).accepted();
         let ended = ["api_key_revoked", "api_key_revoked"];
         assert_eq!(names(events)[1..3], ended);
+    }
+
+    #[test]
+    fn its_identities_elsewhere_are_free_again() {
+        let story = has_linked(town(), OauthProvider::Google, 600);
+        let story = holding(has_linked(story, OauthProvider::Github, 601), None);
+        let events = story.when_actor(&service(), id(1), DeleteUser::default()).accepted();
+        let ended = ["oauth_provider_unlinked", "identifier_released"];
+        assert_eq!(names(events)[1..5], [ended, ended].concat());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What the request path finds out about a command before its owner decides it: everything that
 //! takes a secret, a key or chance. Nothing in it can be turned back into a secret.
 
-use echolog_events::{ClaimKind, CodeHash, Origin, PasswordHash, RecoveryCode, TokenHash, Uuid};
+use echolog_events::{
+    ClaimKind, CodeHash, JsonMap, OauthProvider, Origin, PasswordHash, RecoveryCode, TokenHash,
+    Uuid,
+};
 use serde::{Deserialize, Serialize};
 
 /// What was found out about one command.
@@ -53,6 +56,9 @@ pub struct Findings {
     /// For `complete_password_reset`; nothing if what was shown is no token of ours for this reset.
     #[serde(default)]
     pub reset: Option<Reset>,
+    /// What a provider says.
+    #[serde(default)]
+    pub oauth: Option<Vouched>,
 }
 
 impl Findings {
@@ -240,4 +246,31 @@ pub struct Reset {
     pub password: u32,
     /// What the new password was hashed to.
     pub password_hash: PasswordHash,
+}
+
+/// Whom a provider vouches for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vouched {
+    /// This identity.
+    For(Box<Identity>),
+    /// Nobody.
+    ForNobody,
+    /// It has not said anything that means something.
+    Unasked,
+}
+
+/// Somebody, as a provider knows them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// An id for the link to it, if it is going to be one.
+    pub link_id: Uuid,
+    /// Who vouches for it.
+    pub provider: OauthProvider,
+    /// What the provider calls it.
+    pub provider_user_id: String,
+    /// An e-mail address, lower case, if the provider says that it has verified it.
+    pub email: Option<String>,
+    /// `sub`, `name`, `email` and `picture`, as far as they are known.
+    pub profile: JsonMap,
 }

@@ -15,7 +15,9 @@ pub mod factors;
 mod findings;
 mod generate_recovery_codes;
 mod identifier;
+mod link_oauth_provider;
 mod log_in;
+mod oauth;
 mod operators;
 mod proof;
 mod record_api_key_use;
@@ -30,6 +32,7 @@ mod revoke_api_key;
 mod revoke_session;
 mod standing;
 mod suspend_user;
+mod unlink_oauth_provider;
 mod unlock_user;
 mod verify_otp;
 
@@ -51,11 +54,13 @@ pub use disable_two_factor::DisableTwoFactor;
 pub use enable_two_factor::EnableTwoFactor;
 pub use expire_session::ExpireSession;
 pub use findings::{
-    Check, Findings, Holdings, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
-    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode,
+    Check, Findings, Holdings, Identity, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
+    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode, Vouched,
 };
 pub use generate_recovery_codes::GenerateRecoveryCodes;
+pub use link_oauth_provider::LinkOauthProvider;
 pub use log_in::{LogIn, NameType};
+pub use oauth::{OauthProof, cannot_be_asked, not_vouched_for};
 pub use record_api_key_use::RecordApiKeyUse;
 pub use record_session_activity::RecordSessionActivity;
 pub use refresh_session::RefreshSession;
@@ -70,6 +75,7 @@ pub use revoke_api_key::RevokeApiKey;
 pub use revoke_session::RevokeSession;
 pub use standing::{Ask, Ended, Right, Standing};
 pub use suspend_user::SuspendUser;
+pub use unlink_oauth_provider::UnlinkOauthProvider;
 pub use unlock_user::UnlockUser;
 pub use verify_otp::VerifyOtp;
 

@@ -6,7 +6,7 @@ use echolog_events::{
 };
 use serde_json::Value;
 
-use super::{Authority, ends};
+use super::{Authority, ends, oauth};
 use crate::state::{Roster, User};
 use crate::{Actor, Context, Key, Needs, NewEvent, Rejection, World, access};
 
@@ -118,6 +118,16 @@ pub(super) fn keys_end(
     let open = world.credentials(user_id).api_keys.open.keys();
     open.map(move |id| ApiKeyRevoked { user_id, api_key_id: *id, by_user_id })
         .map(|revoked| CredentialEvent::ApiKeyRevoked(revoked).into())
+}
+
+/// Identities at providers speak for the account no more.
+pub(super) fn links_end(
+    context: &Context<'_>,
+    world: &World,
+    by: Option<Uuid>,
+) -> impl Iterator<Item = NewEvent> {
+    let links = world.credentials(context.target).oauth.of.iter();
+    links.flat_map(move |(provider, link)| oauth::unlinks(context, world, (*provider, link), by))
 }
 
 /// What the audit remembers of it.

@@ -129,7 +129,10 @@ impl Ended {
                 | CredentialEvent::RecoveryCodesGenerated(_)
                 | CredentialEvent::RecoveryCodeUsed(_)
                 | CredentialEvent::ApiKeyCreated(_)
-                | CredentialEvent::ApiKeyUsed(_),
+                | CredentialEvent::ApiKeyUsed(_)
+                | CredentialEvent::OauthProviderLinked(_)
+                // Whoever is connected has a session.
+                | CredentialEvent::OauthProviderUnlinked(_),
             )
             | Event::Auth(
                 AuthEvent::UserRegistered(_)

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use echolog_events::{CodeHash, CredentialEvent, Event, Time, Uuid};
 use serde::{Deserialize, Serialize};
 
-use super::ApiKeys;
+use super::{ApiKeys, OauthLinks};
 
-/// What decisions remember of a user's second factors and API keys.
+/// What decisions remember of a user's second factors, API keys and identities elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Credentials {
     /// The authenticator that was begun last and not enabled.
@@ -17,6 +17,9 @@ pub struct Credentials {
     /// API keys.
     #[serde(default)]
     pub api_keys: ApiKeys,
+    /// Identities at providers.
+    #[serde(default)]
+    pub oauth: OauthLinks,
 }
 
 /// An authenticator that is not in use yet.
@@ -49,6 +52,7 @@ impl Credentials {
             authenticator: None,
             recovery_codes: BTreeMap::new(),
             api_keys: ApiKeys::new(),
+            oauth: OauthLinks::new(),
         }
     }
 
@@ -75,7 +79,8 @@ impl Credentials {
             }
             CredentialEvent::TwoFactorDisabled(_) => {
                 let api_keys = std::mem::take(&mut self.api_keys);
-                *self = Self { api_keys, ..Self::new() };
+                let oauth = std::mem::take(&mut self.oauth);
+                *self = Self { api_keys, oauth, ..Self::new() };
             }
             CredentialEvent::TotpUsed(e) => {
                 if let Some(authenticator) = &mut self.authenticator {
@@ -92,6 +97,8 @@ impl Credentials {
             CredentialEvent::ApiKeyCreated(e) => self.api_keys.create(e),
             CredentialEvent::ApiKeyUsed(_) => {}
             CredentialEvent::ApiKeyRevoked(e) => self.api_keys.revoke(e.api_key_id),
+            CredentialEvent::OauthProviderLinked(e) => self.oauth.link(e),
+            CredentialEvent::OauthProviderUnlinked(e) => self.oauth.unlink(e),
         }
     }
 }

@@ -3,7 +3,7 @@
 use echolog_events::{ConversationType, Event, MessagesEvent, Role, Time, Uuid};
 use serde_json::{Value, json};
 
-use super::{Story, api_keys, codes, factors, id, logins, operators};
+use super::{Story, api_keys, codes, factors, id, logins, oauth, operators};
 use crate::auth::Findings;
 use crate::{Actor, Command, CommandType, ContentType, Decision, Key, World};
 
@@ -67,6 +67,8 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (3, "auth", "revoke_api_key"),
     (3, "auth", "request_password_reset"),
     (3, "auth", "complete_password_reset"),
+    (4, "auth", "link_oauth_provider"),
+    (2, "auth", "unlink_oauth_provider"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.
@@ -224,6 +226,9 @@ impl Story {
         }
         if api_keys::NAMES.contains(&name) {
             return self.roll_api_key(name, roll);
+        }
+        if oauth::NAMES.contains(&name) {
+            return self.roll_oauth(name, roll);
         }
         let scene = Scene::new(self, roll);
         let (actor, target) = match name {

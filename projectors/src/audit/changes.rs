@@ -3,8 +3,9 @@
 use echolog_events::{
     AccountEvent, AccountStatus, ApiKeyCreated, AuthEvent, Body, ConversationCreated,
     ConversationUpdated, CredentialEvent, DeviceType, Event, JsonMap, MessageSent, MessagesEvent,
-    ParticipantJoined, PasswordEvent, ProfileUpdated, Reaction, Recorded, RevokedReason, Role,
-    SessionEvent, SessionRefreshed, SessionStarted, UserRegistered, UsersEvent, Uuid,
+    OauthProviderLinked, ParticipantJoined, PasswordEvent, ProfileUpdated, Reaction, Recorded,
+    RevokedReason, Role, SessionEvent, SessionRefreshed, SessionStarted, UserRegistered,
+    UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ pub(super) enum Table {
     Users,
     Sessions,
     ApiKeys,
+    OauthProviders,
     Profiles,
     BlockedUsers,
     Conversations,
@@ -33,7 +35,7 @@ pub(super) enum Table {
 impl Table {
     pub(super) fn schema(self) -> &'static str {
         match self {
-            Self::Users | Self::Sessions | Self::ApiKeys => "auth",
+            Self::Users | Self::Sessions | Self::ApiKeys | Self::OauthProviders => "auth",
             Self::Profiles | Self::BlockedUsers => "users",
             Self::Conversations
             | Self::Participants
@@ -48,6 +50,7 @@ impl Table {
             Self::Users => "users",
             Self::Sessions => "sessions",
             Self::ApiKeys => "api_keys",
+            Self::OauthProviders => "oauth_providers",
             Self::Profiles => "profiles",
             Self::BlockedUsers => "blocked_users",
             Self::Conversations => "conversations",
@@ -326,6 +329,12 @@ fn credential(event: &CredentialEvent, at: &Value) -> Vec<Change> {
             let revoked = Op::Patch(json!({ "revoked_at": at, "updated_at": at }));
             return vec![user_row(Table::ApiKeys, row, revoked)];
         }
+        CredentialEvent::OauthProviderLinked(e) => {
+            return vec![user_row(Table::OauthProviders, e.link_id, linked(e, at))];
+        }
+        CredentialEvent::OauthProviderUnlinked(e) => {
+            return vec![user_row(Table::OauthProviders, e.link_id, Op::Delete)];
+        }
         CredentialEvent::TwoFactorBegun(_)
         | CredentialEvent::TotpUsed(_)
         | CredentialEvent::RecoveryCodesGenerated(_)
@@ -343,6 +352,14 @@ fn new_key(e: &ApiKeyCreated, at: &Value) -> Op {
         "id": e.api_key_id, "user_id": e.user_id, "name": e.name, "key_prefix": e.key_prefix,
         "key_hash": REDACTED, "scopes": e.scopes, "expires_at": e.expires_at.map(times::json),
         "revoked_at": null, "created_at": at, "updated_at": at,
+    }))
+}
+
+fn linked(e: &OauthProviderLinked, at: &Value) -> Op {
+    Op::Upsert(json!({
+        "id": e.link_id, "user_id": e.user_id, "provider": e.provider.name(),
+        "provider_user_id": e.provider_user_id, "provider_email": e.provider_email,
+        "profile_data": e.profile_data, "created_at": at, "updated_at": at,
     }))
 }
 

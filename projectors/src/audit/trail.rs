@@ -154,7 +154,9 @@ fn credential(event: &CredentialEvent) -> Option<Entry<'_>> {
         | CredentialEvent::RecoveryCodeUsed(_)
         | CredentialEvent::ApiKeyCreated(_)
         | CredentialEvent::ApiKeyUsed(_)
-        | CredentialEvent::ApiKeyRevoked(_) => None,
+        | CredentialEvent::ApiKeyRevoked(_)
+        | CredentialEvent::OauthProviderLinked(_)
+        | CredentialEvent::OauthProviderUnlinked(_) => None,
     }
 }
 

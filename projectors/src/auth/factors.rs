@@ -226,7 +226,9 @@ impl Factors {
             }
             CredentialEvent::ApiKeyCreated(_)
             | CredentialEvent::ApiKeyUsed(_)
-            | CredentialEvent::ApiKeyRevoked(_) => {}
+            | CredentialEvent::ApiKeyRevoked(_)
+            | CredentialEvent::OauthProviderLinked(_)
+            | CredentialEvent::OauthProviderUnlinked(_) => {}
         }
         Ok(())
     }

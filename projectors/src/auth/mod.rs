@@ -8,6 +8,7 @@ mod codes;
 mod factors;
 mod history;
 mod keys;
+mod links;
 mod resets;
 mod retention;
 mod security;
@@ -24,6 +25,7 @@ use sqlx::PgConnection;
 use self::codes::Codes;
 use self::factors::Factors;
 use self::keys::ApiKeys;
+use self::links::Links;
 use self::resets::Resets;
 use self::sessions::Sessions;
 use self::tokens::{Token, Tokens};
@@ -41,6 +43,7 @@ pub(crate) struct Auth {
     factors: factors::Statements,
     codes: codes::Statements,
     keys: keys::Statements,
+    links: links::Statements,
     resets: resets::Statements,
     retention: retention::Statements,
     history: Table,
@@ -55,6 +58,7 @@ struct Batch<'a> {
     factors: Factors,
     codes: Codes<'a>,
     keys: ApiKeys<'a>,
+    links: Links<'a>,
     resets: Resets<'a>,
     history: Rows,
     security: Rows,
@@ -69,6 +73,7 @@ impl Auth {
             factors: factors::Statements::new(target),
             codes: codes::Statements::new(target),
             keys: keys::Statements::new(target),
+            links: links::Statements::new(target),
             resets: resets::Statements::new(target),
             retention: retention::Statements::new(target),
             history: Table::new(target, "login_history", history::COLUMNS),
@@ -100,6 +105,7 @@ impl Auth {
             factors: Factors::load(connection, &self.factors, events).await?,
             codes: Codes::default(),
             keys: ApiKeys::default(),
+            links: Links::default(),
             resets: Resets::default(),
             history: Rows::new(),
             security: Rows::new(),
@@ -113,6 +119,7 @@ impl Auth {
         batch.factors.write(connection, &self.factors).await?;
         batch.codes.write(connection, &self.codes).await?;
         batch.keys.write(connection, &self.keys).await?;
+        batch.links.write(connection, &self.links).await?;
         batch.resets.write(connection, &self.resets).await?;
         batch.history.send(connection, &self.history).await?;
         Ok(batch.security.send(connection, &self.security).await?)
@@ -196,6 +203,8 @@ impl<'a> Batch<'a> {
             CredentialEvent::ApiKeyCreated(e) => self.keys.create(&event.meta, e),
             CredentialEvent::ApiKeyUsed(e) => self.keys.note_use(&event.meta, e),
             CredentialEvent::ApiKeyRevoked(e) => self.keys.revoke(&event.meta, e),
+            CredentialEvent::OauthProviderLinked(e) => self.links.link(&event.meta, e),
+            CredentialEvent::OauthProviderUnlinked(e) => self.links.unlink(e),
         }
         security::credential(event, known, &mut self.security);
         self.factors.see(event, known)

@@ -114,6 +114,19 @@ pub(super) fn credential(event: &Recorded, known: &CredentialEvent, rows: &mut R
         CredentialEvent::ApiKeyRevoked(e) => {
             ("info", json!({ "api_key_id": e.api_key_id, "by_user_id": e.by_user_id }))
         }
+        CredentialEvent::OauthProviderLinked(e) => {
+            let metadata = json!({
+                "link_id": e.link_id, "provider": e.provider.name(),
+                "provider_email": e.provider_email,
+            });
+            ("info", metadata)
+        }
+        CredentialEvent::OauthProviderUnlinked(e) => {
+            let metadata = json!({
+                "link_id": e.link_id, "provider": e.provider.name(), "by_user_id": e.by_user_id,
+            });
+            ("warning", metadata)
+        }
         CredentialEvent::TwoFactorBegun(_)
         | CredentialEvent::TotpUsed(_)
         | CredentialEvent::ApiKeyUsed(_) => return,

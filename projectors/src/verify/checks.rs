@@ -263,6 +263,22 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
          WHERE NOT EXISTS (SELECT FROM auth.users AS u WHERE u.id = k.user_id)",
     ),
     (
+        "identities of nobody",
+        "SELECT o.user_id, o.id FROM auth.oauth_providers AS o
+         WHERE NOT EXISTS (SELECT FROM auth.users AS u
+            WHERE u.id = o.user_id AND u.account_status <> 'deleted')",
+    ),
+    (
+        "identities that speak for two",
+        "SELECT provider, provider_user_id, count(*) FROM auth.oauth_providers
+         GROUP BY provider, provider_user_id HAVING count(*) > 1",
+    ),
+    (
+        "tokens of providers, which are not kept",
+        "SELECT user_id, id FROM auth.oauth_providers
+         WHERE num_nonnulls(access_token, refresh_token, token_expires_at) > 0",
+    ),
+    (
         "accounts without a profile or settings",
         "SELECT u.id FROM auth.users AS u
          LEFT JOIN users.profiles AS p ON p.user_id = u.id

@@ -1,8 +1,9 @@
 //! Who sees which rows.
 
 use echolog_events::{
-    ApiKeyCreated, ConversationCreated, ConversationType, CredentialEvent, Event, MessagesEvent,
-    ParticipantJoined, Role, Scope, Stream, StreamKey, TokenHash,
+    ApiKeyCreated, ConversationCreated, ConversationType, CredentialEvent, Event, JsonMap,
+    MessagesEvent, OauthProvider, OauthProviderLinked, ParticipantJoined, Role, Scope, Stream,
+    StreamKey, TokenHash,
 };
 use echolog_projectors::{Projection, rebuild::Rebuild};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -56,6 +57,11 @@ const MATRIX: &[(&str, &str, &str)] = &[
         OWN,
     ),
     ("auth.api_keys", "id, user_id, name, key_prefix, scopes, usage_count, revoked_at", OWN),
+    (
+        "auth.oauth_providers",
+        "id, user_id, provider, provider_user_id, provider_email, profile_data",
+        OWN,
+    ),
     ("auth.password_reset_tokens", "id, user_id, expires_at, used_at", OWN),
     ("auth.login_history", "*", OWN),
     ("auth.security_events", "*", OWN),
@@ -175,6 +181,17 @@ async fn town() -> (Log, Tables) {
             scopes: vec![Scope::Messages],
             expires_at: None,
         };
+        let link = OauthProviderLinked {
+            user_id: id(user),
+            link_id: id(0xb000 + 16 * user + session),
+            provider: OauthProvider::Google,
+            provider_user_id: format!("{session} of {user}"),
+            provider_email: None,
+            profile_data: JsonMap::new(),
+            has_password: true,
+        };
+        let link = Event::Credentials(CredentialEvent::OauthProviderLinked(link));
+        log.command(id(user), vec![(StreamKey::of(Stream::Credential, id(user)), link)]);
         let key = Event::Credentials(CredentialEvent::ApiKeyCreated(key));
         log.command(id(user), vec![(StreamKey::of(Stream::Credential, id(user)), key)]);
         log.log_in(id(user), id(0x5e0 + session), &format!("device {session}"));

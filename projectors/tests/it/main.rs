@@ -11,6 +11,7 @@ mod deciders;
 mod functions;
 mod ledger;
 mod messages;
+mod oauth;
 mod operators;
 mod parked;
 mod parking;

@@ -51,6 +51,13 @@ async fn what_a_log_makes_is_right() {
     assert_eq!(verify(&tables.database).await.expect("verified"), []);
 }
 
+/// One of somebody's whom nobody knows, twice, and with a token.
+const IDENTITIES: &str =
+    "INSERT INTO auth.oauth_providers (id, user_id, provider, provider_user_id,
+    access_token, profile_data, created_at, updated_at)
+    SELECT gen_random_uuid(), gen_random_uuid(), 'google', 'x', 'x', '{}', now(), now()
+    FROM generate_series(1, 2)";
+
 #[tokio::test]
 async fn what_is_broken_by_hand_is_found() {
     let log = log();
@@ -94,6 +101,9 @@ async fn what_is_broken_by_hand_is_found() {
         ("UPDATE auth.users SET account_status = 'banned'", "banned or deleted"),
         ("INSERT INTO auth.api_keys (id, user_id, name, key_prefix, key_hash, scopes, usage_count, created_at, updated_at)
             VALUES (gen_random_uuid(), gen_random_uuid(), 'x', 'ek_', 'x', '{users}', 0, now(), now())", "API keys of nobody"),
+        (IDENTITIES, "identities of nobody"),
+        (IDENTITIES, "identities that speak for two"),
+        (IDENTITIES, "tokens of providers"),
         ("DELETE FROM users.settings", "without a profile or settings"),
         ("UPDATE users.profiles SET username = 'x'", "another username"),
         ("DELETE FROM auth.users WHERE username = 'Eve'", "blocks of nobody"),

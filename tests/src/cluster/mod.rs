@@ -129,6 +129,7 @@ impl Cluster {
             log: None,
             master_key: Some("a master key for tests, long enough".to_owned()),
             outbox: outbox::Options::default(),
+            oauth: echolog::oauth::Options::default(),
             // A disk in memory has nothing to sync to.
             durability: match small {
                 Some(Small::Nats(_)) => Durability::Relaxed,

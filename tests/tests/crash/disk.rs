@@ -256,6 +256,7 @@ fn nowhere() -> anyhow::Result<Config> {
         log: None,
         master_key: None,
         outbox: echolog::outbox::Options::default(),
+        oauth: echolog::oauth::Options::default(),
         durability: Durability::Relaxed,
     })
 }

@@ -7,6 +7,7 @@ mod codes;
 mod deletion;
 mod factors;
 mod login;
+mod oauth;
 mod password;
 mod passwords;
 
@@ -96,23 +97,7 @@ impl Front {
         })?;
         let content_type = ContentType::parse(incoming.headers.get(header::CONTENT_TYPE))?;
         let mut command = Command::decode(command_type, content_type, &incoming.body)?;
-        let mut headers = HeaderMap::new();
-        for name in [
-            header::COMMAND_ID,
-            header::CONTENT_TYPE,
-            header::CORRELATION,
-            header::TRACEPARENT,
-            header::EXPECTED_VERSION,
-            header::AWAIT,
-        ] {
-            if let Some(value) = incoming.headers.get(name) {
-                headers.insert(name, value);
-            }
-        }
-        headers.insert(header::SUBJECT, incoming.subject.as_str());
-        if let Some(session) = session(&incoming.headers) {
-            headers.insert(header::SESSION, session.to_string());
-        }
+        let mut headers = passed_on(incoming);
         if command.carries_secret() {
             self.check_rate(&subject.actor)?;
         }
@@ -145,6 +130,8 @@ impl Front {
             self.change_password(&subject, change).await?
         } else if let Command::CreateApiKey(create) = &mut command {
             self.new_api_key(&subject, create).await?
+        } else if let Command::LinkOauthProvider(link) = &mut command {
+            self.link_oauth_provider(&subject, link).await?
         } else {
             if let Command::RegisterUser(register) = &mut command
                 && let Some(hash) = self.first_password(&subject, register).await?
@@ -236,6 +223,28 @@ impl Front {
         data.extend(told.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Ok(content_type.encode(&outcome).into())
     }
+}
+
+/// What a client says about its command, and the broker about the client, that the owner has to know.
+fn passed_on(incoming: &Incoming) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in [
+        header::COMMAND_ID,
+        header::CONTENT_TYPE,
+        header::CORRELATION,
+        header::TRACEPARENT,
+        header::EXPECTED_VERSION,
+        header::AWAIT,
+    ] {
+        if let Some(value) = incoming.headers.get(name) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(header::SUBJECT, incoming.subject.as_str());
+    if let Some(session) = session(&incoming.headers) {
+        headers.insert(header::SESSION, session.to_string());
+    }
+    headers
 }
 
 /// Where a request of an end user comes from, as the broker says. Of whom a backend speaks for, it says

@@ -33,6 +33,12 @@ const FACTS: &[(&str, &str, &str, &str)] = &[
         "id user_id name key_prefix key_hash scopes expires_at revoked_at created_at",
     ),
     (
+        "auth",
+        "oauth_providers",
+        "oauth_providers",
+        "id user_id provider provider_user_id provider_email profile_data created_at",
+    ),
+    (
         "users",
         "profiles",
         "profiles",

@@ -4,6 +4,7 @@ mod accounts;
 mod codes;
 mod factors;
 mod keys;
+mod links;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -68,6 +69,8 @@ pub(super) struct People {
     /// By account and id.
     codes: BTreeMap<(Uuid, Uuid), Value>,
     keys: BTreeMap<(Uuid, Uuid), Value>,
+    /// By id.
+    links: BTreeMap<Uuid, Value>,
     /// By user and id.
     resets: BTreeMap<(Uuid, Uuid), Value>,
 }
@@ -171,6 +174,7 @@ impl People {
             "sensitive_data_access" => self.looks.clone(),
             "sessions" => self.sessions.sessions.values().cloned().collect(),
             "api_keys" => self.keys.values().cloned().collect(),
+            "oauth_providers" => self.links.values().cloned().collect(),
             "refresh_tokens" => self.sessions.tokens.clone(),
             "two_factor_factors" => self.factors.factors.clone(),
             "recovery_codes" => self.factors.codes.clone(),

@@ -71,6 +71,8 @@ impl People {
             CredentialEvent::ApiKeyCreated(e) => self.key_created(event, e),
             CredentialEvent::ApiKeyUsed(e) => self.key_used(event, e),
             CredentialEvent::ApiKeyRevoked(e) => self.key_revoked(event, e),
+            CredentialEvent::OauthProviderLinked(e) => self.linked(event, e),
+            CredentialEvent::OauthProviderUnlinked(e) => self.unlinked(event, e),
         }
     }
 

@@ -1,0 +1,138 @@
+//! Identities at other providers: what is shown of them, and whose they are.
+
+use echolog_events::{
+    AuthEvent, ClaimKind, CredentialEvent, Event, IdentifierClaimed, IdentifierReleased,
+    OauthProvider, OauthProviderLinked, OauthProviderUnlinked, Uuid,
+};
+
+use super::findings::{Identity, Vouched};
+use crate::fields::{CodeVerifier, ProviderToken, Text, Token};
+use crate::state::OauthLink;
+use crate::{ClaimId, Context, Key, Needs, NewEvent, Rejection, World};
+
+/// What somebody shows for a provider to vouch for them. Nothing of it leaves the request path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OauthProof {
+    /// Who is to vouch.
+    pub provider: OauthProvider,
+    /// What the provider gave for its answer to be fetched with.
+    pub code: Option<ProviderToken>,
+    /// Of PKCE: what only the client knows that began.
+    pub code_verifier: Option<CodeVerifier>,
+    /// Where the provider sent the client with the code.
+    pub redirect_uri: Option<Text<1, 2048>>,
+    /// What makes the provider's answer one for this occasion.
+    pub nonce: Option<Token>,
+    /// The provider's answer, where the client has it already.
+    pub id_token: Option<ProviderToken>,
+}
+
+/// Whom the provider vouches for.
+///
+/// # Errors
+/// `unauthenticated` if for nobody, `unavailable` if it cannot be asked.
+pub(super) fn vouched<'c>(context: &Context<'c>) -> Result<&'c Identity, Rejection> {
+    match &context.findings.oauth {
+        Some(Vouched::For(identity)) => Ok(identity),
+        Some(Vouched::ForNobody) => Err(not_vouched_for()),
+        Some(Vouched::Unasked) => Err(cannot_be_asked()),
+        None => Err(Rejection::internal("What the provider says got lost.")),
+    }
+}
+
+/// What is said to somebody whom the provider does not vouch for.
+#[must_use]
+pub fn not_vouched_for() -> Rejection {
+    Rejection::unauthenticated("The provider does not vouch for this; begin with it again.")
+}
+
+/// What is said where a provider gives no answer that means anything.
+#[must_use]
+pub fn cannot_be_asked() -> Rejection {
+    Rejection::unavailable("The provider cannot be asked now; begin with it again later.")
+}
+
+/// Names the claim to an identity.
+pub(super) fn claim_id(context: &Context<'_>, provider: OauthProvider, its_id: &str) -> ClaimId {
+    let identity = provider.identity(its_id);
+    ClaimId::new(&context.settings.claim_key, ClaimKind::OauthIdentity, &identity)
+}
+
+/// Asks for the claim to the identity that is vouched for.
+pub(super) fn need_claim(context: &Context<'_>, needs: &mut Needs) {
+    if let Some(Vouched::For(identity)) = &context.findings.oauth {
+        let Identity { provider, provider_user_id, .. } = &**identity;
+        needs.want(Key::Claim(claim_id(context, *provider, provider_user_id)));
+    }
+}
+
+/// The identity speaks for a user from now on.
+///
+/// # Errors
+/// `already_exists` if it speaks for another, `conflict` if another of the provider's speaks for
+/// this one.
+pub(super) fn links(
+    context: &Context<'_>,
+    world: &World,
+    identity: &Identity,
+    has_password: bool,
+) -> Result<Vec<NewEvent>, Rejection> {
+    let user_id = context.target;
+    let Identity { provider, provider_user_id, .. } = identity;
+    let claim_id = claim_id(context, *provider, provider_user_id);
+    let claim = world.claim(&claim_id);
+    if claim.owner.is_some_and(|owner| owner != user_id) {
+        return Err(Rejection::already_exists("The identity is linked to another account."));
+    }
+    let present = world.credentials(user_id).oauth.of.get(provider);
+    if present.is_some_and(|link| link.provider_user_id != *provider_user_id) {
+        return Err(Rejection::conflict(
+            "Another identity of this provider is linked; unlink it first.",
+        ));
+    }
+    let linked = CredentialEvent::OauthProviderLinked(OauthProviderLinked {
+        user_id,
+        link_id: present.map_or(identity.link_id, |link| link.id),
+        provider: *provider,
+        provider_user_id: provider_user_id.clone(),
+        provider_email: identity.email.clone(),
+        profile_data: identity.profile.clone(),
+        has_password,
+    });
+    let claimed = claim.owner.is_none().then(|| {
+        let (kind, owner_id) = (ClaimKind::OauthIdentity, user_id);
+        let claimed = IdentifierClaimed { kind, owner_id };
+        of_claim(&claim_id, claim.seq, AuthEvent::IdentifierClaimed(claimed))
+    });
+    Ok([linked.into()].into_iter().chain(claimed).collect())
+}
+
+/// Asks for the claims to the identities that speak for the account, once they are known.
+pub(super) fn need_claims(context: &Context<'_>, world: &World, needs: &mut Needs) {
+    for (provider, link) in &world.credentials(context.target).oauth.of {
+        needs.want(Key::Claim(claim_id(context, *provider, &link.provider_user_id)));
+    }
+}
+
+/// An identity speaks for the account no more, and is free again.
+pub(super) fn unlinks(
+    context: &Context<'_>,
+    world: &World,
+    (provider, link): (OauthProvider, &OauthLink),
+    by_user_id: Option<Uuid>,
+) -> impl Iterator<Item = NewEvent> {
+    let user_id = context.target;
+    let unlinked = OauthProviderUnlinked { user_id, link_id: link.id, provider, by_user_id };
+    let claim_id = claim_id(context, provider, &link.provider_user_id);
+    let claim = world.claim(&claim_id);
+    let released = (claim.owner == Some(user_id)).then(|| {
+        let (kind, owner_id) = (ClaimKind::OauthIdentity, user_id);
+        let released = IdentifierReleased { kind, owner_id };
+        of_claim(&claim_id, claim.seq, AuthEvent::IdentifierReleased(released))
+    });
+    [CredentialEvent::OauthProviderUnlinked(unlinked).into()].into_iter().chain(released)
+}
+
+fn of_claim(id: &ClaimId, seq: u64, event: AuthEvent) -> NewEvent {
+    NewEvent { key: id.stream_key(), event: Event::Auth(event), expected: Some(seq) }
+}
