@@ -150,6 +150,14 @@ impl EventLog {
         Ok(LogState { id, last_seq, replicas })
     }
 
+    /// What time it is at the broker.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub async fn time(&self) -> Result<Time, BusError> {
+        self.bus.time(&self.names).await
+    }
+
     /// Appends a group and returns the sequences of its events.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod callout;
 mod cli;
 mod cli_user;
 mod clients;
+mod clocks;
 mod codes;
 mod commands;
 mod connects;

@@ -2,17 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use echolog_commands::auth::{Ask, Ended};
-use echolog_events::Time;
 use echolog_nats::{Bus, BusError, ConnectionId};
 use futures::{StreamExt, stream};
 
-use super::identity::{Identity, tag};
+use super::identity::{Identity, LIFETIME, tag};
 
-/// Clocks differ: a connection is remembered for so long after it should have ended.
-const LINGER: TimeDelta = TimeDelta::minutes(1);
+/// A connection is remembered for so long after it should have ended.
+const LINGER: Duration = Duration::from_secs(60);
 
 /// How many connections are ended at once: a server that hangs must not keep the others.
 const AT_ONCE: usize = 64;
@@ -56,17 +55,25 @@ pub struct Connections {
     table: Arc<Mutex<Table>>,
 }
 
+/// Whoever was let in.
+#[derive(Debug)]
+struct Admitted {
+    identity: Identity,
+    address: String,
+    /// When it ends in any case. Whose clock is right does not matter.
+    until: Instant,
+}
+
 #[derive(Debug, Default)]
 struct Table {
-    /// Who it is, and from where.
-    admitted: HashMap<ConnectionId, (Identity, String)>,
+    admitted: HashMap<ConnectionId, Admitted>,
     /// How many there are from each address.
     addresses: HashMap<String, usize>,
 }
 
 impl Table {
     fn remove(&mut self, connection: &ConnectionId) {
-        let Some((_, address)) = self.admitted.remove(connection) else { return };
+        let Some(Admitted { address, .. }) = self.admitted.remove(connection) else { return };
         if let Some(count) = self.addresses.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -97,19 +104,20 @@ impl Connections {
         }
         *count += 1;
         // A number that a server uses again is another connection.
-        if let Some((_, before)) = table.admitted.insert(connection, (identity, address))
-            && let Some(count) = table.addresses.get_mut(&before)
+        let admitted = Admitted { identity, address, until: Instant::now() + LIFETIME };
+        if let Some(before) = table.admitted.insert(connection, admitted)
+            && let Some(count) = table.addresses.get_mut(&before.address)
         {
             *count -= 1;
         }
         true
     }
 
-    /// Notes when a connection ends in any case. `false` if it has to end already.
-    pub(super) fn confirm(&self, connection: &ConnectionId, expires: Time) -> bool {
+    /// Notes how long a connection lasts at most. `false` if it has to end already.
+    pub(super) fn confirm(&self, connection: &ConnectionId, lasts: Duration) -> bool {
         let mut table = self.lock();
-        let Some((identity, _)) = table.admitted.get_mut(connection) else { return false };
-        identity.expires = expires;
+        let Some(admitted) = table.admitted.get_mut(connection) else { return false };
+        admitted.until = Instant::now() + lasts;
         true
     }
 
@@ -117,7 +125,7 @@ impl Connections {
     pub(super) fn asks(&self) -> Vec<Ask> {
         let mut seen = HashSet::new();
         let table = self.lock();
-        let asks = table.admitted.values().filter_map(|(identity, _)| identity.ask.as_ref());
+        let asks = table.admitted.values().filter_map(|it| it.identity.ask.as_ref());
         let asks = asks.filter(|ask| seen.insert((ask.user_id, ask.right)));
         asks.map(|ask| Ask { shown: None, ..ask.clone() }).collect()
     }
@@ -126,13 +134,10 @@ impl Connections {
         self.lock().remove(connection);
     }
 
-    pub(super) fn forget_expired(&self, now: Time) {
+    pub(super) fn forget_expired(&self) {
         let mut table = self.lock();
-        let over = |(_, (identity, _)): &(&ConnectionId, &(Identity, String))| {
-            identity.expires + LINGER <= now
-        };
-        let over: Vec<ConnectionId> =
-            table.admitted.iter().filter(over).map(|(connection, _)| connection.clone()).collect();
+        let over = table.admitted.iter().filter(|(_, it)| it.until.elapsed() > LINGER);
+        let over: Vec<ConnectionId> = over.map(|(connection, _)| connection.clone()).collect();
         for connection in &over {
             table.remove(connection);
         }
@@ -155,8 +160,7 @@ impl Connections {
     pub async fn kick(&self, whose: &Kick) -> Result<usize, BusError> {
         let concerned: Vec<ConnectionId> = {
             let table = self.lock();
-            let concerned =
-                table.admitted.iter().filter(|(_, (identity, _))| whose.concerns(identity));
+            let concerned = table.admitted.iter().filter(|(_, it)| whose.concerns(&it.identity));
             concerned.map(|(connection, _)| connection.clone()).collect()
         };
         let count = concerned.len();

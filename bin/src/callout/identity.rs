@@ -1,6 +1,7 @@
 //! Who a client is: the one place that decides it.
 
-use chrono::TimeDelta;
+use std::time::Duration;
+
 use echolog_commands::auth::{Ask, Right};
 use echolog_events::{Time, TokenHash, Uuid};
 use echolog_nats::Offered;
@@ -16,7 +17,7 @@ const ANONYMOUS: &str = "anon";
 const SECRET: usize = 32;
 
 /// How long a connection lasts before it has to show again who it is.
-const LIFETIME: TimeDelta = TimeDelta::hours(1);
+pub(super) const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// What a client shows, by its shape.
 enum Credential<'a> {

@@ -22,7 +22,6 @@ use futures::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::clock;
 use crate::config::Config;
 use crate::handler::{Limiter, RateLimit};
 use crate::metrics::CalloutMetrics;
@@ -224,7 +223,7 @@ impl Callout {
                 loop {
                     tokio::select! {
                         Some(connection) = gone.next() => connections.remove(&connection),
-                        _ = tidy.tick() => connections.forget_expired(clock::now()),
+                        _ = tidy.tick() => connections.forget_expired(),
                     }
                     gauge.set(connections.count() as f64);
                 }
@@ -307,7 +306,6 @@ impl Callout {
         let request = self.keys.open(incoming)?;
         let decided = self.decide(&request).await;
         self.metrics.connections.set(self.connections.count() as f64);
-        let now = clock::now().timestamp();
         match decided {
             Ok((identity, scopes)) => {
                 self.count("admitted");
@@ -320,11 +318,11 @@ impl Callout {
                     tags: &identity.tags,
                     expires: identity.expires.timestamp(),
                 };
-                self.keys.admit(&request, &grant, now)
+                self.keys.admit(&request, &grant)
             }
             Err(refusal) => {
                 self.count(refusal.label());
-                self.keys.refuse(&request, now)
+                self.keys.refuse(&request)
             }
         }
     }
@@ -337,7 +335,7 @@ impl Callout {
         self.check_rate(&request.address)?;
         let tenant = self.names.tenant();
         let mut identity =
-            identity::claimed(tenant, &request.offered, clock::now()).ok_or(Refusal::Credential)?;
+            identity::claimed(tenant, &request.offered, request.time).ok_or(Refusal::Credential)?;
         let ConnectRequest { server, connection, .. } = request;
         let connection = ConnectionId { server: server.clone(), number: *connection };
         let (address, most) = (limited(&request.address), self.most_per_address);
@@ -354,7 +352,8 @@ impl Callout {
             scopes = standing.scopes;
         }
         // It may have ended since the owner said yes.
-        match self.connections.confirm(&connection, identity.expires) {
+        let lasts = (identity.expires - request.time).to_std().unwrap_or_default();
+        match self.connections.confirm(&connection, lasts) {
             true => Ok((identity, scopes)),
             false => Err(Refusal::Credential),
         }

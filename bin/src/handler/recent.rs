@@ -8,8 +8,6 @@ use echolog_commands::fields::made;
 use echolog_events::{Body, Event, MessagesEvent, Recorded, Stream, Time, Uuid};
 use echolog_nats::{BusError, EventLog};
 
-use crate::clock;
-
 /// How long ids are kept, where there is room.
 pub(super) const KEEP: TimeDelta = TimeDelta::minutes(4);
 
@@ -150,7 +148,7 @@ impl Recent {
 
     /// What came into the log in the minutes before `until`, a sequence.
     pub(super) async fn read(log: &EventLog, until: u64) -> Result<Self, BusError> {
-        let since = clock::now() - KEEP;
+        let since = log.time().await? - KEEP;
         let mut recent = Self::default();
         recent.begin(since);
         let mut reader = log.read_since(since).await?;

@@ -4,6 +4,7 @@
 mod jwt;
 
 use bytes::Bytes;
+use echolog_events::Time;
 use nkeys::{KeyPair, XKey};
 use serde::{Deserialize, Serialize};
 
@@ -108,12 +109,15 @@ impl CalloutKeys {
         if claims.iss != claims.nats.server_id.id || claims.aud != AUDIENCE {
             return Err(CalloutError::unreadable("not from a server, or not for us"));
         }
+        let time = Time::from_timestamp(claims.iat, 0);
+        let time = time.ok_or_else(|| CalloutError::unreadable("no time"))?;
         let Asked { server_id, user_nkey, client_info, connect_opts } = claims.nats;
         Ok(ConnectRequest {
             server: server_id.id,
             connection: client_info.id,
             address: client_info.host,
             offered: connect_opts,
+            time,
             user_nkey,
             server_xkey,
         })
@@ -127,7 +131,6 @@ impl CalloutKeys {
         &self,
         request: &ConnectRequest,
         grant: &Grant<'_>,
-        now: i64,
     ) -> Result<Bytes, CalloutError> {
         let Grant { names, actor, domains, tags, expires } = grant;
         let (publish, hear) = match domains {
@@ -142,7 +145,7 @@ impl CalloutKeys {
             sub: request.user_nkey.clone(),
             aud: USERS.to_owned(),
             name: user_name(actor, tags),
-            iat: now,
+            iat: request.time.timestamp(),
             exp: Some(*expires),
             nats: User {
                 r#type: "user",
@@ -157,30 +160,25 @@ impl CalloutKeys {
             },
         };
         let user = user.sign(&self.issuer)?;
-        self.answer(request, Answer { jwt: Some(user), ..Answer::new() }, now)
+        self.answer(request, Answer { jwt: Some(user), ..Answer::new() })
     }
 
     /// The answer that lets nobody in. It says nothing of the reason.
     ///
     /// # Errors
     /// It cannot be signed or sealed.
-    pub fn refuse(&self, request: &ConnectRequest, now: i64) -> Result<Bytes, CalloutError> {
-        self.answer(request, Answer { error: Some("not admitted"), ..Answer::new() }, now)
+    pub fn refuse(&self, request: &ConnectRequest) -> Result<Bytes, CalloutError> {
+        self.answer(request, Answer { error: Some("not admitted"), ..Answer::new() })
     }
 
-    fn answer(
-        &self,
-        request: &ConnectRequest,
-        answer: Answer,
-        now: i64,
-    ) -> Result<Bytes, CalloutError> {
+    fn answer(&self, request: &ConnectRequest, answer: Answer) -> Result<Bytes, CalloutError> {
         let answer = Claims {
             jti: request.user_nkey.clone(),
             iss: self.issuer.public_key(),
             sub: request.user_nkey.clone(),
             aud: request.server.clone(),
             name: String::new(),
-            iat: now,
+            iat: request.time.timestamp(),
             exp: None,
             nats: answer,
         };
@@ -215,6 +213,8 @@ pub struct ConnectRequest {
     pub address: String,
     /// What the client shows.
     pub offered: Offered,
+    /// When the server asks, by its own clock.
+    pub time: Time,
     user_nkey: String,
     server_xkey: XKey,
 }
@@ -377,7 +377,7 @@ mod tests {
         let tags = ["session:1".to_owned()];
         let grant =
             Grant { names: &names, actor: "anon-1", domains: None, tags: &tags, expires: 3601 };
-        let answer = server.hear(&keys.admit(&request, &grant, 1).expect("keys"), &keys);
+        let answer = server.hear(&keys.admit(&request, &grant).expect("keys"), &keys);
         let user = answer.nats["jwt"].as_str().expect("a permission");
         let user = Claims::<Value>::verify(user).expect("signed");
         assert_eq!((user.iss, user.sub.as_str()), (keys.issuer(), "UNKEY"));
@@ -399,7 +399,7 @@ mod tests {
         );
 
         let grant = Grant { domains: Some(&["users"]), ..grant };
-        let answer = server.hear(&keys.admit(&request, &grant, 1).expect("keys"), &keys);
+        let answer = server.hear(&keys.admit(&request, &grant).expect("keys"), &keys);
         let user = answer.nats["jwt"].as_str().expect("a permission");
         let user = Claims::<Value>::verify(user).expect("signed").nats;
         let allowed = ["cmd", "req", "qry"].map(|kind| format!("{kind}.main.anon-1.users.>"));
@@ -412,7 +412,7 @@ mod tests {
         ];
         assert_eq!(user["sub"], json!({ "allow": heard }));
 
-        let refused = server.hear(&keys.refuse(&request, 1).expect("keys"), &keys).nats;
+        let refused = server.hear(&keys.refuse(&request).expect("keys"), &keys).nats;
         assert_eq!((refused.get("jwt"), &refused["error"]), (None, &json!("not admitted")));
     }
 
