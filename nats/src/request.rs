@@ -32,8 +32,8 @@ impl IncomingHeaders {
     }
 }
 
-/// Who asks, as the broker says it of a request that comes from another account. Forgeable by whoever
-/// is in our own.
+/// Who asks, or is connected, as the broker says it. Of a request that comes from another account it is
+/// forgeable by whoever is in our own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
     /// The account that it comes from.
@@ -55,8 +55,14 @@ impl Requester {
     pub fn of(headers: &IncomingHeaders) -> Option<Self> {
         let Info { acc, host, user } =
             serde_json::from_str(headers.0.get(REQUEST_INFO)?.as_str()).ok()?;
+        Some(Self::new(&acc, host, &user))
+    }
+
+    /// Whoever the broker knows under this name.
+    pub(crate) fn new(account: &str, host: String, user: &str) -> Self {
         let mut parts = user.split('/').map(str::to_owned);
-        Some(Self { account: acc, host, actor: parts.next()?, tags: parts.collect() })
+        let actor = parts.next().unwrap_or_default();
+        Self { account: account.to_owned(), host, actor, tags: parts.collect() }
     }
 }
 

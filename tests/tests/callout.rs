@@ -609,7 +609,7 @@ fn a_callout_that_is_killed_is_missed_until_another_runs() {
 #[test]
 fn five_hundred_come_at_once() {
     run(async {
-        let (broker, _t) = site(&[]).await?;
+        let (broker, t) = site(&[]).await?;
         let begun = Instant::now();
         let mut clients = tokio::task::JoinSet::new();
         let port = broker.nats.port();
@@ -640,6 +640,21 @@ fn five_hundred_come_at_once() {
         let (all, p99) = (begun.elapsed(), took[took.len() * 99 / 100]);
         let rate = 500.0 / all.as_secs_f64();
         println!("500 connects in {all:?}: {rate:.0}/s, p99 {p99:?}, {again} of them tried again");
+
+        // A callout that is started now knows them all, though no server names so many at a time.
+        let metrics = Metrics::new()?.callout;
+        let another = Callout::connect(&t.config, &broker.callout(), metrics).await?;
+        let connections = another.connections();
+        let (stop, stopped) = watch::channel(false);
+        let running = tokio::spawn(another.start(stopped).await?);
+        eventually("it knows all", || async { Ok(connections.count() == 500) }).await?;
+        let kick = Kick::Tag("anonymous".to_owned());
+        assert_eq!(connections.kick(&kick).await?, 500);
+        for raw in held {
+            raw.ended().await?;
+        }
+        stop.send(true)?;
+        running.await??;
         Ok(())
     });
 }

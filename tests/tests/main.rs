@@ -28,6 +28,7 @@ mod retention;
 mod second_factors;
 mod secrets;
 mod setup;
+mod storm;
 mod tls;
 mod tour;
 mod versions;

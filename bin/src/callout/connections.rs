@@ -113,6 +113,13 @@ impl Connections {
         true
     }
 
+    /// Notes a connection that is there already. How long it lasts, another process has said.
+    pub(super) fn take_in(&self, connection: ConnectionId, identity: Identity, address: String) {
+        if !self.lock().admitted.contains_key(&connection) {
+            self.insert(connection, identity, address, 0);
+        }
+    }
+
     /// Notes how long a connection lasts at most. `false` if it has to end already.
     pub(super) fn confirm(&self, connection: &ConnectionId, lasts: Duration) -> bool {
         let mut table = self.lock();

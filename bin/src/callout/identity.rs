@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use echolog_commands::auth::{Ask, Right};
-use echolog_events::{Time, TokenHash, Uuid};
-use echolog_nats::Offered;
+use echolog_events::{TokenHash, Uuid};
+use echolog_nats::{Offered, Requester};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -49,49 +49,66 @@ pub(super) struct Identity {
     pub(super) actor: String,
     /// What it stands for: what ends, ends the connection.
     pub(super) tags: Vec<String>,
-    /// When it ends in any case.
-    pub(super) expires: Time,
     /// What the owner of the account has to be asked, if there is an account.
     pub(super) ask: Option<Ask>,
 }
 
 /// Who this claims to be; nobody if it is not even of the right shape. Of an account it is only
 /// true once its owner has said so.
-pub(super) fn claimed(tenant: &str, offered: &Offered, now: Time) -> Option<Identity> {
-    let expires = now + LIFETIME;
+pub(super) fn claimed(tenant: &str, offered: &Offered) -> Option<Identity> {
     match Credential::of(offered)? {
         Credential::Anonymous(secret) => Some(Identity {
             actor: anonymous(tenant, secret)?,
             tags: vec!["anonymous".to_owned()],
-            expires,
             ask: None,
         }),
         Credential::Session(Session { user, session, hash }) => {
-            Some(user_with(user, Right::Session(session), hash, expires))
+            Some(user_with(user, Right::Session(session), hash))
         }
         Credential::ApiKey(ApiKey { user, key, hash }) => {
-            Some(user_with(user, Right::ApiKey(key), hash, expires))
+            Some(user_with(user, Right::ApiKey(key), hash))
         }
     }
 }
 
-fn user_with(user: Uuid, right: Right, hash: TokenHash, expires: Time) -> Identity {
+fn user_with(user: Uuid, right: Right, hash: TokenHash) -> Identity {
     let ask = Some(Ask { user_id: user, right, shown: Some(hash) });
-    Identity { actor: user.to_string(), tags: vec![tag(right)], expires, ask }
+    Identity { actor: user.to_string(), tags: vec![tag(right)], ask }
 }
+
+/// Whom the broker knows by such a name, which is what the callout once said.
+pub(super) fn known(requester: Requester) -> Identity {
+    let Requester { actor, tags, .. } = requester;
+    let right = tags.iter().find_map(|tag| right(tag));
+    let ask = Uuid::try_parse(&actor).ok().zip(right);
+    let ask = ask.map(|(user_id, right)| Ask { user_id, right, shown: None });
+    Identity { actor, tags, ask }
+}
+
+const SESSION: &str = "session:";
+const API_KEY: &str = "api_key:";
 
 /// The name of a right among what connections stand for.
 pub(super) fn tag(right: Right) -> String {
     match right {
-        Right::Session(id) => format!("session:{id}"),
-        Right::ApiKey(id) => format!("api_key:{id}"),
+        Right::Session(id) => format!("{SESSION}{id}"),
+        Right::ApiKey(id) => format!("{API_KEY}{id}"),
     }
 }
 
 /// The session that such a name is of.
 #[must_use]
 pub(crate) fn session_of(tag: &str) -> Option<Uuid> {
-    Uuid::try_parse(tag.strip_prefix("session:")?).ok()
+    match right(tag)? {
+        Right::Session(id) => Some(id),
+        Right::ApiKey(_) => None,
+    }
+}
+
+/// The right of such a name.
+fn right(tag: &str) -> Option<Right> {
+    let id = |kind| tag.strip_prefix(kind).and_then(|id| Uuid::try_parse(id).ok());
+    id(SESSION).map(Right::Session).or_else(|| id(API_KEY).map(Right::ApiKey))
 }
 
 /// The actor of an anonymous client. The client computes it as well: it has to know its own subjects
@@ -108,14 +125,13 @@ pub fn anonymous(tenant: &str, secret: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
     use crate::tokens::Tokens;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     fn who(user: &str, pass: &str, auth_token: &str) -> Option<Identity> {
         let [user, pass, auth_token] = [user, pass, auth_token].map(str::to_owned);
-        claimed("main", &Offered { user, pass, auth_token }, clock::now())
+        claimed("main", &Offered { user, pass, auth_token })
     }
 
     /// What docs/clients.md tells clients to compute.
@@ -126,7 +142,6 @@ mod tests {
         let other = claimed(
             "other",
             &Offered { user: "anon".into(), pass: SECRET.into(), auth_token: String::new() },
-            clock::now(),
         );
         assert_ne!(other.expect("a good secret").actor, known);
         assert_ne!(who("anon", &SECRET.replace('0', "1"), "").expect("a good secret").actor, known);
@@ -149,6 +164,18 @@ mod tests {
         assert_eq!(who("anon", SECRET, &tokens.session), None);
         assert_eq!(who(&user.to_string(), "", &tokens.session), None);
         assert_eq!(who("", "", &tokens.refresh), None);
+    }
+
+    #[test]
+    fn what_was_said_of_somebody_is_known_again() {
+        let user = Uuid::from_u128(1);
+        for right in [Right::Session(Uuid::from_u128(2)), Right::ApiKey(Uuid::from_u128(3))] {
+            let tags = vec![tag(right)];
+            let host = "127.0.0.1".to_owned();
+            let account = "USERS".to_owned();
+            let known = known(Requester { account, host, actor: user.to_string(), tags });
+            assert_eq!(known.ask, Some(Ask { user_id: user, right, shown: None }));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use echolog_commands::auth::{Ask, Ended, Standing};
-use echolog_events::{Scope, partition_of};
+use echolog_events::{Scope, Time, partition_of};
 use echolog_nats::{
     Bus, CALLOUT, CalloutError, CalloutKeys, ConnectRequest, ConnectionId, Grant, HeaderMap,
     Incoming, Names, Subscriber, USERS,
@@ -255,6 +255,7 @@ impl Callout {
     /// Asks now and then, and after each lost connection, whether those who are connected still may
     /// be: word of an end is sent once and may get lost.
     async fn recheck<T>(&self) -> T {
+        self.learn_who_is_here().await;
         let mut disconnects = self.bus.disconnects();
         let mut now_and_then = interval(self.recheck);
         now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -271,6 +272,21 @@ impl Callout {
                 })
                 .await;
         }
+    }
+
+    /// Takes in those whom another process has let in, which may have died since: nobody else would end
+    /// their connections.
+    async fn learn_who_is_here(&self) {
+        match self.connections.system().connections(USERS).await {
+            Ok(connected) => {
+                for (connection, requester) in connected {
+                    let address = limited(&requester.host);
+                    self.connections.take_in(connection, identity::known(requester), address);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "who is connected already cannot be told"),
+        }
+        self.metrics.connections.set(self.connections.count() as f64);
     }
 
     async fn kick(&self, whose: &Kick) {
@@ -307,7 +323,7 @@ impl Callout {
         let decided = self.decide(&request).await;
         self.metrics.connections.set(self.connections.count() as f64);
         match decided {
-            Ok((identity, scopes)) => {
+            Ok((identity, expires, scopes)) => {
                 self.count("admitted");
                 let domains: Option<Vec<&str>> =
                     scopes.map(|scopes| scopes.into_iter().map(Scope::name).collect());
@@ -316,7 +332,7 @@ impl Callout {
                     actor: &identity.actor,
                     domains: domains.as_deref(),
                     tags: &identity.tags,
-                    expires: identity.expires.timestamp(),
+                    expires: expires.timestamp(),
                 };
                 self.keys.admit(&request, &grant)
             }
@@ -327,34 +343,33 @@ impl Callout {
         }
     }
 
-    /// Who is let in, and for the commands of which domains; `None`: of all.
+    /// Who is let in, until when, and for the commands of which domains; `None`: of all.
     async fn decide(
         &self,
         request: &ConnectRequest,
-    ) -> Result<(Identity, Option<Vec<Scope>>), Refusal> {
+    ) -> Result<(Identity, Time, Option<Vec<Scope>>), Refusal> {
         self.check_rate(&request.address)?;
         let tenant = self.names.tenant();
-        let mut identity =
-            identity::claimed(tenant, &request.offered, request.time).ok_or(Refusal::Credential)?;
+        let identity = identity::claimed(tenant, &request.offered).ok_or(Refusal::Credential)?;
         let ConnectRequest { server, connection, .. } = request;
         let connection = ConnectionId { server: server.clone(), number: *connection };
         let (address, most) = (limited(&request.address), self.most_per_address);
         if !self.connections.insert(connection.clone(), identity.clone(), address, most) {
             return Err(Refusal::Rate);
         }
+        let mut expires = request.time + identity::LIFETIME;
         let mut scopes = None;
         if let Some(ask) = &identity.ask {
             let standing = self.ask(ask).await;
             let standing = standing.and_then(|standing| standing.ok_or(Refusal::Credential));
             let standing = standing.inspect_err(|_| self.connections.remove(&connection))?;
-            identity.expires =
-                standing.expires_at.unwrap_or(identity.expires).min(identity.expires);
+            expires = standing.expires_at.unwrap_or(expires).min(expires);
             scopes = standing.scopes;
         }
         // It may have ended since the owner said yes.
-        let lasts = (identity.expires - request.time).to_std().unwrap_or_default();
+        let lasts = (expires - request.time).to_std().unwrap_or_default();
         match self.connections.confirm(&connection, lasts) {
-            true => Ok((identity, scopes)),
+            true => Ok((identity, expires, scopes)),
             false => Err(Refusal::Credential),
         }
     }
