@@ -31,6 +31,8 @@ pub struct Figures {
     pub reads: Option<Reads>,
     /// Logging in.
     pub logins: Option<Logins>,
+    /// Coming onto the broker.
+    pub connects: Option<Connects>,
 }
 
 /// Logging in with passwords, by one handler that hashes one at a time.
@@ -54,6 +56,32 @@ pub struct Logins {
     pub storm_p50_ms: f64,
     /// 99 of 100 are answered within, in one.
     pub storm_p99_ms: f64,
+}
+
+/// 500 who come at once, by one nats-server, one callout and one handler.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Connects {
+    /// With the tokens of sessions, about which the callout is asked.
+    pub by_token: Burst,
+    /// With a password that nats-server knows.
+    pub by_password: Burst,
+    /// The one over the other, connects per second.
+    pub ratio: f64,
+    /// How many had to try once more.
+    pub again: u64,
+    /// From the command that ends their sessions until the last one is gone.
+    pub gone_ms: f64,
+}
+
+/// Those who come at once.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Burst {
+    /// Connects per second.
+    pub per_second: f64,
+    /// Half are let in within.
+    pub p50_ms: f64,
+    /// 99 of 100 are let in within.
+    pub p99_ms: f64,
 }
 
 /// One kind of load.

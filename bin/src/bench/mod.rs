@@ -5,6 +5,7 @@
 //! `/proc`. The client is not counted, but shares the machine.
 
 mod baseline;
+mod connects;
 mod driver;
 mod figures;
 mod logins;
@@ -55,6 +56,8 @@ pub enum Part {
     Reads,
     /// Logging in, and what a storm of it does to messages.
     Logins,
+    /// Connecting through the auth callout, and being sent away.
+    Connects,
 }
 
 impl Part {
@@ -93,7 +96,11 @@ impl Bench {
         if self.has(Part::Reads) {
             figures.reads = Some(reads::measure(&binaries, config, &data, &self.scale).await?);
         }
-        let beside = [Part::Baseline, Part::Nodes, Part::Reads];
+        if self.has(Part::Connects) {
+            let data = data.join("connects");
+            figures.connects = Some(connects::measure(&binaries, config, &data).await?);
+        }
+        let beside = [Part::Baseline, Part::Nodes, Part::Reads, Part::Connects];
         if self.parts.iter().any(|part| !beside.contains(part)) {
             Session::measure(self, &binaries, config, &data, &mut figures).await?;
         }

@@ -50,10 +50,20 @@ impl Site {
         data: &Path,
         nodes: usize,
     ) -> anyhow::Result<Self> {
+        let nats = nats(binaries, data, nodes).await?;
+        Self::on(binaries, config, data, nats).await
+    }
+
+    /// The same on nats-servers that run.
+    pub(super) async fn on(
+        binaries: &Binaries,
+        config: &Config,
+        data: &Path,
+        nats: Vec<Nats>,
+    ) -> anyhow::Result<Self> {
         let owner = Credential::new("echolog_owner", "bench");
         let postgres = data.join("postgres");
         let postgres = Postgres::start(binaries, &postgres, PostgresOptions::new(owner)).await?;
-        let nats = nats(binaries, data, nodes).await?;
         let urls: Vec<String> = nats.iter().map(Nats::url).collect();
         let config = Config {
             nats_url: urls.join(","),
@@ -64,7 +74,8 @@ impl Site {
             ..config.clone()
         };
         let database = config.database_or_create().await?;
-        let options = ProvisionOptions { replicas: Some(nodes), ..ProvisionOptions::default() };
+        let options =
+            ProvisionOptions { replicas: Some(nats.len()), ..ProvisionOptions::default() };
         // Servers that have just started need a moment to become a cluster.
         let mut retry = Retry::default();
         let deadline = Instant::now() + PATIENCE;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::figures::{Baseline, EndToEnd, Figures, Load, Logins, Nodes, Partitions, Read, Reads};
+use super::figures::{
+    Baseline, Burst, Connects, EndToEnd, Figures, Load, Logins, Nodes, Partitions, Read, Reads,
+};
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,6 +40,7 @@ impl fmt::Display for Figures {
         if let Some(it) = &self.logins {
             logins(f, it)?;
         }
+        connects(f, self.connects.as_ref())?;
         let mut line = |name: &str, value: Option<String>| match value {
             Some(value) => writeln!(f, "{name:<24}{value}"),
             None => Ok(()),
@@ -122,5 +125,21 @@ fn logins(f: &mut fmt::Formatter<'_>, logins: &Logins) -> fmt::Result {
         f,
         "in a storm of logins    p50 {storm_p50_ms:.1} ms, p99 {storm_p99_ms:.1} ms; \
          {storm_per_second:.1} per second get in, {storm_refused_per_second:.0} come later"
+    )
+}
+
+fn connects(f: &mut fmt::Formatter<'_>, connects: Option<&Connects>) -> fmt::Result {
+    let Some(Connects { by_token, by_password, ratio, again, gone_ms }) = connects else {
+        return Ok(());
+    };
+    for (name, burst) in [("connects, by token", by_token), ("connects, by password", by_password)]
+    {
+        let Burst { per_second, p50_ms, p99_ms } = burst;
+        writeln!(f, "{name:<24}{per_second:>12.0}{p50_ms:>10.1}{p99_ms:>10.1}")?;
+    }
+    writeln!(
+        f,
+        "by token / by password  {ratio:.2}; {again} tried again; all gone {gone_ms:.0} ms after their \
+         sessions were ended"
     )
 }

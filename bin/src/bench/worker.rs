@@ -40,17 +40,28 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts this program again in one role, with its log in `data`.
     pub(super) async fn start(config: &Config, role: Role, data: &Path) -> anyhow::Result<Self> {
+        Self::start_with(config, role.name(), &[], data).await
+    }
+
+    /// The same as a subcommand of this name, with these settings beside the usual ones.
+    pub(super) async fn start_with(
+        config: &Config,
+        name: &'static str,
+        settings: &[(&str, String)],
+        data: &Path,
+    ) -> anyhow::Result<Self> {
         let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .args([role.name(), "--rate-limit", "0", "--metrics-addr", &metrics.to_string()])
+            .args([name, "--rate-limit", "0", "--metrics-addr", &metrics.to_string()])
             .args(["--tenant", &config.tenant])
             .env("NATS_URL", &config.nats_url)
             .env_remove("NATS_CREDS")
             .env("DATABASE_URL", config.database_url.as_deref().unwrap_or_default())
-            .env("ECHOLOG_MASTER_KEY", config.master_key.as_deref().unwrap_or_default());
-        let log = data.join(format!("{}.log", role.name()));
-        let process = Supervised::spawn(role.name(), command, Signal::SIGTERM, log).await?;
+            .env("ECHOLOG_MASTER_KEY", config.master_key.as_deref().unwrap_or_default())
+            .envs(settings.iter().map(|(name, value)| (name, value)));
+        let log = data.join(format!("{name}.log"));
+        let process = Supervised::spawn(name, command, Signal::SIGTERM, log).await?;
         Ok(Self { process, metrics })
     }
 
