@@ -6,6 +6,7 @@ use echolog::client::Request;
 use echolog::roles::Roles;
 use echolog_commands::{ErrorCode, Outcome, Status};
 use echolog_events::Uuid;
+use echolog_tests::broker::Broker;
 use echolog_tests::{Tenant, http_get, run};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -356,6 +357,73 @@ fn nothing_that_providers_give_rests_anywhere() {
         let secrets = ["marked".to_owned(), PASSWORD.to_owned(), client_secret("google")];
         for secret in secrets.iter().chain(&signatures) {
             assert!(secret.len() > 5 && !all.contains(secret), "{secret} rests somewhere");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn no_log_has_what_providers_give() {
+    run(async {
+        let provider = Provider::start().await?;
+        let broker = Broker::start().await?;
+        let t = Tenant::on(broker.nats.url()).await?;
+        let options = provider.options();
+        let settings = [
+            ("ECHOLOG_LOG", "trace".to_owned()),
+            ("ECHOLOG_OAUTH_REDIRECT_URIS", options.oauth_redirect_uris.join(",")),
+            ("ECHOLOG_OAUTH_GOOGLE_CLIENT_ID", options.oauth_google_client_id.unwrap_or_default()),
+            ("ECHOLOG_OAUTH_GOOGLE_CLIENT_SECRET", client_secret("google")),
+            ("ECHOLOG_OAUTH_GOOGLE_APP_CLIENT_IDS", options.oauth_google_app_client_ids.join(",")),
+            ("ECHOLOG_OAUTH_GOOGLE_ISSUER", options.oauth_google_issuer),
+            ("ECHOLOG_OAUTH_GITHUB_CLIENT_ID", options.oauth_github_client_id.unwrap_or_default()),
+            ("ECHOLOG_OAUTH_GITHUB_CLIENT_SECRET", client_secret("github")),
+            ("ECHOLOG_OAUTH_GITHUB_TOKEN_URL", options.oauth_github_token_url),
+            ("ECHOLOG_OAUTH_GITHUB_USER_URL", options.oauth_github_user_url),
+        ];
+        let settings: Vec<(&str, &str)> =
+            settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let directory = tempfile::tempdir()?;
+        let (log, projector) =
+            (directory.path().join("handler.log"), directory.path().join("projector.log"));
+        let workers = [
+            broker.worker(&t, "projector", &projector, &settings).await?,
+            broker.worker(&t, "handler", &log, &settings).await?,
+        ];
+        let (ada, eve) = (register(&t, "ada").await?.id, register(&t, "eve").await?.id);
+        let mut secrets = vec![PASSWORD.to_owned(), "marked".to_owned()];
+        for name in ["google", "github"] {
+            secrets.push(client_secret(name));
+            let good = fresh(&provider, name, "lovelace").await?;
+            assert_eq!(link(&t, ada, good.clone()).await?.status, Status::Accepted);
+            // Shown again, and by somebody else.
+            link(&t, eve, good.clone()).await?;
+            provider.is(Mood::Nonsense);
+            let bad = fresh(&provider, name, "babbage").await?;
+            link(&t, eve, bad.clone()).await?;
+            provider.is(Mood::Well);
+            for shown in [good, bad] {
+                let texts = ["code", "code_verifier"].map(|it| shown[it].as_str());
+                secrets.extend(texts.into_iter().flatten().map(str::to_owned));
+            }
+        }
+        for nonce in [Flow::new().nonce, Flow::new().nonce_hash()] {
+            let token = provider.id_token("google", "the-android-app", "babbage", &nonce);
+            let body = json!({ "provider": "google", "id_token": token, "nonce": nonce });
+            link(&t, eve, body).await?;
+            secrets.extend(token.rsplit('.').next().map(str::to_owned));
+        }
+        for worker in workers {
+            worker.stop().await?;
+        }
+        for log in [log, projector] {
+            let said = std::fs::read_to_string(log)?;
+            assert!(said.contains("DEBUG"), "it is talkative");
+            for secret in &secrets {
+                let at = said.find(secret.as_str());
+                let around = at.and_then(|at| said.get(at.saturating_sub(300)..at));
+                assert!(secret.len() > 5 && at.is_none(), "{secret}: {around:?}");
+            }
         }
         Ok(())
     });

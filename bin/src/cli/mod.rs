@@ -19,6 +19,11 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tracing::Level;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Config;
 use crate::roles::Roles;
@@ -186,7 +191,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn init_log(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // At `trace` libraries write down all that passes, passwords too.
+    let discreet =
+        filter_fn(|it| *it.level() != Level::TRACE || it.target().starts_with("echolog"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(discreet))).init();
 }
 
 #[cfg(test)]
