@@ -15,7 +15,8 @@ pub enum ProjectionError {
     /// Somebody else has moved the checkpoint, or exchanged the tables.
     #[error("projection {0} has moved under this projector")]
     Fenced(String),
-    /// The rows were made by another version of the fold.
+    /// The rows were made by another version of the fold. By an earlier one: a rebuild is all that is
+    /// needed, and whoever waits for it goes on. By a later one: a newer build is at work.
     #[error(
         "projection {projection} was made by version {stored} of its fold, this build has version {current}; rebuild it with `echolog replay {projection}`"
     )]
@@ -64,6 +65,7 @@ impl ProjectionError {
     #[must_use]
     pub fn recovery(&self) -> Recovery {
         match self {
+            Self::OtherFold { stored, current, .. } if stored < current => Recovery::Restart,
             Self::Data { .. }
             | Self::OtherFold { .. }
             | Self::State(_)

@@ -108,8 +108,8 @@ impl Projection {
     #[must_use]
     pub fn version(self) -> i32 {
         match self {
-            Self::Auth | Self::Users | Self::Messages | Self::Audit | Self::Ledger => 1,
-            Self::Deciders => 2,
+            Self::Messages | Self::Audit | Self::Ledger => 1,
+            Self::Auth | Self::Users | Self::Deciders => 2,
         }
     }
 
@@ -146,12 +146,13 @@ impl Projection {
             Self::Auth => matches!(
                 stream,
                 Stream::User
+                    | Stream::Block
                     | Stream::Session
                     | Stream::Password
                     | Stream::Credential
                     | Stream::Code
             ),
-            Self::Users => matches!(stream, Stream::User | Stream::Block),
+            Self::Users => matches!(stream, Stream::User | Stream::Block | Stream::Session),
             Self::Messages => matches!(stream, Stream::Conversation | Stream::Message),
             Self::Audit => !matches!(stream, Stream::Claim | Stream::Owner),
             Self::Ledger => false,

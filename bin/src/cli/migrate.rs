@@ -6,6 +6,7 @@ use echolog_nats::ProvisionOptions;
 
 use crate::config::Config;
 use crate::connect::Connected;
+use crate::projector::rebuild;
 
 /// Create the tenant's streams and bring its database up to date.
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,14 @@ pub(super) struct Args {
 
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
     let options = ProvisionOptions { replicas: args.replicas, ..ProvisionOptions::default() };
-    let (_, applied) = Connected::set_up(&config, config.database().await?, &options).await?;
+    let (Connected { database, .. }, applied) =
+        Connected::set_up(&config, config.database().await?, &options).await?;
     println!("tenant {}: {applied} migrations applied, streams in place", config.tenant);
+    for projection in rebuild::outdated(&database).await? {
+        let name = projection.name();
+        println!(
+            "{name}: an earlier build made these tables by other rules; `echolog replay {name}` builds them anew"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

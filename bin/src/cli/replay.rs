@@ -13,9 +13,10 @@ use crate::projector::rebuild::{self, Rebuild};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The new tables are built beside the live ones, compared with them row by \
     row at one position of the log, and exchanged in one transaction. A difference stops it, \
-    unless --force says that the new tables are right. An interrupted replay goes on where it was.")]
+    unless --force says that the new tables are right, or an earlier build made the live ones by other \
+    rules. An interrupted replay goes on where it was.")]
 pub(super) struct Args {
-    /// The projection, or `all`.
+    /// The projection, `all`, or `outdated`: those whose tables an earlier build made by other rules.
     projection: String,
     /// Put the tables back that the last replay replaced.
     #[arg(long, conflicts_with = "force")]
@@ -31,13 +32,17 @@ pub(super) struct Args {
 pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> {
     let Connected { log, database, .. } = Connected::open(&config, "replay").await?;
     database.check_owner().await?;
-    let names = match args.projection.as_str() {
-        "all" => Projection::ALL.iter().map(|it| it.name().to_owned()).collect(),
-        _ => vec![args.projection],
+    let projections = match args.projection.as_str() {
+        "all" => Projection::ALL.to_vec(),
+        "outdated" => rebuild::outdated(&database).await?,
+        name => vec![rebuild::find(name)?],
     };
-    for name in names {
+    if projections.is_empty() {
+        println!("no tables are outdated");
+    }
+    for name in projections.into_iter().map(Projection::name) {
         if args.rollback {
-            if rebuild::rollback(&log, &database, &name).await? {
+            if rebuild::rollback(&log, &database, name).await? {
                 println!("{name}: the tables before the last replay are live again");
             } else {
                 println!("{name}: nothing to take back: no replay, or it was taken back already");
@@ -45,8 +50,8 @@ pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> 
             continue;
         }
         let options = Rebuild { force: args.force, max_lag: Some(args.max_lag) };
-        let bar = Bar::new(&name);
-        let report = rebuild::run(&log, &database, &name, options, |ratio| bar.at(ratio)).await?;
+        let bar = Bar::new(name);
+        let report = rebuild::run(&log, &database, name, options, |ratio| bar.at(ratio)).await?;
         bar.done();
         println!("{report}");
     }

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::connect::Connected;
 use crate::handler::Limits;
 use crate::outbox;
+use crate::projector::rebuild::{self, Rebuild};
 use crate::roles::{Roles, Running};
 use crate::supervise::{
     Binaries, Credential, Nats, NatsAuth, NatsOptions, Postgres, PostgresOptions,
@@ -78,7 +79,13 @@ impl Dev {
             ..config
         };
         let database = config.database_or_create().await?;
-        Connected::set_up(&config, database, &ProvisionOptions::default()).await?;
+        let options = ProvisionOptions::default();
+        let (Connected { log, database, .. }, _) =
+            Connected::set_up(&config, database, &options).await?;
+        for projection in rebuild::outdated(&database).await? {
+            let options = Rebuild::default();
+            rebuild::run(&log, &database, projection.name(), options, |_| {}).await?;
+        }
         let callout = secrets.callout(&format!("127.0.0.1:{}", nats.port()));
         let running = start_workers(&config, limits, &callout).await?;
         let dev = Self { config, running, binaries, nats, postgres, data };

@@ -91,6 +91,8 @@ impl Worker {
                     // Tables that were exchanged are nothing to worry about.
                     if matches!(error, ProjectionError::Fenced(_)) {
                         tracing::info!(projection, %error, "projection starts anew");
+                    } else if matches!(error, ProjectionError::OtherFold { .. }) {
+                        tracing::error!(projection, %error, "projection waits for a rebuild");
                     } else {
                         tracing::warn!(projection, %error, "projection starts anew");
                     }

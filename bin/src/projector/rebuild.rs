@@ -39,7 +39,8 @@ pub struct Rebuild {
 /// it is, from 0 to 1.
 ///
 /// # Errors
-/// Tables that differ, unless that is what was asked for; servers that do not answer.
+/// Tables that differ, unless that is what was asked for or an earlier version of the fold has made
+/// them; servers that do not answer.
 pub async fn run(
     log: &EventLog,
     database: &Database,
@@ -52,7 +53,7 @@ pub async fn run(
     let comparison = builder.compare(&mut source).await?;
     let mut report = Report::default();
     report.add(projection, comparison);
-    if !report.is_clean() && !options.force {
+    if !report.is_clean() && !options.force && !builder.is_outdated().await? {
         builder.drop_shadow().await?;
         bail!(
             "{report}\nprojection {name} differs from a fold of the log; if the new tables are right, exchange them with --force"
@@ -60,6 +61,20 @@ pub async fn run(
     }
     builder.swap(&mut source).await?;
     Ok(report)
+}
+
+/// The projections whose tables an earlier version of the fold has made.
+///
+/// # Errors
+/// PostgreSQL does not answer.
+pub async fn outdated(database: &Database) -> anyhow::Result<Vec<Projection>> {
+    let mut outdated = Vec::new();
+    for projection in Projection::ALL {
+        if Builder::new(database, projection).is_outdated().await? {
+            outdated.push(projection);
+        }
+    }
+    Ok(outdated)
 }
 
 /// Builds a copy of a projection's tables, complete up to where the live projection is.

@@ -19,10 +19,15 @@ const UPDATE: &str = "UPDATE {schema}.otp_verifications AS o SET
         attempts = coalesce(d.attempts, o.attempts),
         verified = o.verified OR d.verified_at IS NOT NULL,
         verified_at = coalesce(d.verified_at, o.verified_at),
-        expires_at = coalesce(d.expires_at, o.expires_at), updated_at = d.updated_at
+        expires_at = least(o.expires_at, d.expires_at), updated_at = d.updated_at
     FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::timestamptz[],
         $6::timestamptz[]) AS d (account_id, id, attempts, verified_at, expires_at, updated_at)
     WHERE o.id = d.id AND o.account_id = d.account_id";
+
+/// The earlier of two times, of which there may be one.
+pub(super) fn earlier(one: Option<Time>, other: Time) -> Option<Time> {
+    Some(one.map_or(other, |one| one.min(other)))
+}
 
 /// Account and id: a code's id is unique for its account only.
 type Key = (Uuid, Uuid);
@@ -44,8 +49,8 @@ impl Statements {
 struct Change {
     attempts: Option<i32>,
     verified_at: Option<Time>,
-    /// When another took its place.
-    expires_at: Option<Time>,
+    /// When another took its place, unless it had ended by itself.
+    replaced_at: Option<Time>,
     updated_at: Option<Time>,
 }
 
@@ -56,7 +61,8 @@ pub(super) struct Codes<'a>(Fold<Key, (&'a OtpRequested, Time), Change>);
 impl<'a> Codes<'a> {
     pub(super) fn request(&mut self, meta: &Meta, event: &'a OtpRequested) {
         if let Some(replaced) = event.replaces {
-            self.change((event.account_id, replaced), meta).expires_at = Some(meta.time);
+            let change = self.change((event.account_id, replaced), meta);
+            change.replaced_at = earlier(change.replaced_at, meta.time);
         }
         self.0.add((event.account_id, event.otp_id), (event, meta.time));
     }
@@ -91,7 +97,7 @@ impl<'a> Codes<'a> {
                 .bind(column(&changed, |((_, id), _)| *id))
                 .bind(column(&changed, |(_, change)| change.attempts))
                 .bind(column(&changed, |(_, change)| change.verified_at))
-                .bind(column(&changed, |(_, change)| change.expires_at))
+                .bind(column(&changed, |(_, change)| change.replaced_at))
                 .bind(column(&changed, |(_, change)| change.updated_at))
                 .execute(&mut *connection)
                 .await?;
@@ -117,7 +123,7 @@ fn put(event: &OtpRequested, at: Time, change: &Change, rows: &mut Rows) {
         &event.max_attempts.cast_signed(),
         &change.verified_at.is_some(),
         &change.verified_at,
-        &change.expires_at.unwrap_or(event.expires_at),
+        &earlier(change.replaced_at, event.expires_at),
         &at,
         &change.updated_at.unwrap_or(at),
     ]);

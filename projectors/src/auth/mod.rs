@@ -18,7 +18,7 @@ mod users;
 
 use echolog_events::{
     AccountEvent, AccountStatus, AuthEvent, Body, CodeEvent, CredentialEvent, Event, Meta,
-    PasswordEvent, Recorded, RevokedReason, SessionEvent,
+    PasswordEvent, Recorded, RevokedReason, SessionEvent, UsersEvent,
 };
 use sqlx::PgConnection;
 
@@ -151,13 +151,17 @@ impl<'a> Batch<'a> {
                 }
                 Ok(())
             }
+            Body::Known(Event::Users(UsersEvent::UserBlocked(e))) => {
+                security::blocked(&event.meta, e, &mut self.security);
+                Ok(())
+            }
             Body::Known(
                 Event::Auth(
                     AuthEvent::IdentifierClaimed(_)
                     | AuthEvent::IdentifierReleased(_)
                     | AuthEvent::AdminRosterChanged(_),
                 )
-                | Event::Users(_)
+                | Event::Users(UsersEvent::ProfileUpdated(_) | UsersEvent::UserUnblocked(_))
                 | Event::Audit(_)
                 | Event::Messages(_)
                 | Event::System(_),

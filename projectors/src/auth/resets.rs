@@ -3,6 +3,7 @@
 use echolog_events::{Meta, PasswordResetCompleted, PasswordResetRequested, Time, Uuid};
 use sqlx::PgConnection;
 
+use super::codes::earlier;
 use crate::fold::Fold;
 use crate::rows::{Rows, Table};
 use crate::sql::{Sql, column};
@@ -14,7 +15,7 @@ const COLUMNS: &str = "id uuid, user_id uuid, token_hash text, expires_at timest
 
 /// What is NULL stays as it is.
 const UPDATE: &str = "UPDATE {schema}.password_reset_tokens AS t SET
-        expires_at = coalesce(d.expires_at, t.expires_at),
+        expires_at = least(t.expires_at, d.expires_at),
         used_at = coalesce(d.used_at, t.used_at), updated_at = d.updated_at
     FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
         AS d (user_id, id, expires_at, used_at, updated_at)
@@ -41,8 +42,8 @@ impl Statements {
 /// What has become of a token since it was stored, or made.
 #[derive(Clone, Copy, Debug, Default)]
 struct Change {
-    /// When another took its place.
-    expires_at: Option<Time>,
+    /// When another took its place, unless it had ended by itself.
+    replaced_at: Option<Time>,
     used_at: Option<Time>,
     updated_at: Option<Time>,
 }
@@ -54,7 +55,8 @@ pub(super) struct Resets<'a>(Fold<Key, (Uuid, &'a PasswordResetRequested, Time),
 impl<'a> Resets<'a> {
     pub(super) fn request(&mut self, meta: &Meta, user: Uuid, event: &'a PasswordResetRequested) {
         if let Some(replaced) = event.replaces {
-            self.change((user, replaced), meta).expires_at = Some(meta.time);
+            let change = self.change((user, replaced), meta);
+            change.replaced_at = earlier(change.replaced_at, meta.time);
         }
         self.0.add((user, event.reset_id), (user, event, meta.time));
     }
@@ -81,7 +83,7 @@ impl<'a> Resets<'a> {
                 .query()
                 .bind(column(&changed, |((user, _), _)| *user))
                 .bind(column(&changed, |((_, id), _)| *id))
-                .bind(column(&changed, |(_, change)| change.expires_at))
+                .bind(column(&changed, |(_, change)| change.replaced_at))
                 .bind(column(&changed, |(_, change)| change.used_at))
                 .bind(column(&changed, |(_, change)| change.updated_at))
                 .execute(&mut *connection)
@@ -93,7 +95,7 @@ impl<'a> Resets<'a> {
                 &requested.reset_id,
                 user,
                 &requested.token_hash.expose(),
-                &change.expires_at.unwrap_or(requested.expires_at),
+                &earlier(change.replaced_at, requested.expires_at),
                 &change.used_at,
                 at,
                 &change.updated_at.unwrap_or(*at),

@@ -2,7 +2,8 @@
 
 use echolog_events::{
     AccountEvent, CredentialEvent, Meta, Origin, PasswordChanged, PasswordResetCompleted,
-    PasswordResetRequested, Recorded, RefreshTokenReused, UserLocked, UserUnlocked, Uuid,
+    PasswordResetRequested, Recorded, RefreshTokenReused, UserBlocked, UserLocked, UserUnlocked,
+    Uuid,
 };
 use serde_json::{Value, json};
 
@@ -94,6 +95,18 @@ pub(super) fn account(meta: &Meta, event: &AccountEvent, rows: &mut Rows) {
     };
     let (user, session, origin) = (event.user_id(), meta.session_id, &Origin::default());
     Notice { user, session, name, severity, origin, metadata }.put(meta, rows);
+}
+
+pub(super) fn blocked(meta: &Meta, event: &UserBlocked, rows: &mut Rows) {
+    let notice = Notice {
+        user: event.user_id,
+        session: meta.session_id,
+        name: "user_blocked",
+        severity: "info",
+        origin: &Origin::default(),
+        metadata: json!({ "blocked_user_id": event.blocked_user_id }),
+    };
+    notice.put(meta, rows);
 }
 
 pub(super) fn credential(event: &Recorded, known: &CredentialEvent, rows: &mut Rows) {

@@ -110,6 +110,22 @@ impl Rebuild {
         Self { database: database.clone(), projection }
     }
 
+    /// Whether an earlier version of the fold has made the tables: then they may differ from what this
+    /// one makes of the same log, and are to be built anew.
+    ///
+    /// # Errors
+    /// No answer from PostgreSQL.
+    pub async fn is_outdated(&self) -> Result<bool, RebuildError> {
+        let outdated: Option<bool> = sqlx::query_scalar(
+            "SELECT version > 0 AND version < $2 FROM projection.folds WHERE projection = $1",
+        )
+        .bind(self.projection.name())
+        .bind(self.projection.version())
+        .fetch_optional(&mut self.session().await?)
+        .await?;
+        Ok(outdated.unwrap_or_default())
+    }
+
     /// Makes an empty copy of the tables; one that was begun by the same version of the fold, and
     /// has all that the tables have, is kept, to go on with. Returns whether it was.
     ///

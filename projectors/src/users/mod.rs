@@ -4,7 +4,7 @@ mod activity;
 mod blocks;
 mod profiles;
 
-use echolog_events::{AccountEvent, AuthEvent, Body, Event, Recorded, UsersEvent};
+use echolog_events::{AccountEvent, AuthEvent, Body, Event, Recorded, SessionEvent, UsersEvent};
 use sqlx::PgConnection;
 
 use self::activity::Activity;
@@ -81,6 +81,12 @@ impl<'a> Batch<'a> {
                 self.profiles.delete(event, e.user_id)?;
                 self.activity.deleted(&event.meta, e.user_id);
             }
+            Event::Sessions(SessionEvent::SessionStarted(e)) => {
+                self.profiles.see(e.user_id, event.meta.time);
+            }
+            Event::Sessions(SessionEvent::SessionActivityRecorded(e)) => {
+                self.profiles.see(e.user_id, e.active_at);
+            }
             Event::Users(UsersEvent::UserBlocked(e)) => self.blocks.block(&event.meta, e),
             Event::Users(UsersEvent::UserUnblocked(e)) => self.blocks.unblock(e),
             Event::Auth(
@@ -94,7 +100,17 @@ impl<'a> Batch<'a> {
                 | AccountEvent::UserReinstated(_)
                 | AccountEvent::UserRoleChanged(_),
             )
-            | Event::Sessions(_)
+            | Event::Sessions(
+                SessionEvent::LoginSucceeded(_)
+                | SessionEvent::LoginFailed(_)
+                | SessionEvent::UserLocked(_)
+                | SessionEvent::UserUnlocked(_)
+                | SessionEvent::SessionRefreshed(_)
+                | SessionEvent::RefreshTokenReused(_)
+                | SessionEvent::SessionRevoked(_)
+                | SessionEvent::SessionExpired(_)
+                | SessionEvent::RetentionApplied(_),
+            )
             | Event::Audit(_)
             | Event::Credentials(_)
             | Event::Passwords(_)

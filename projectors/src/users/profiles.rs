@@ -39,6 +39,11 @@ const UPDATE: &str = "UPDATE {schema}.profiles AS p SET
         bio, avatar_url, profile_visibility, language_code, timezone, deleted_at, updated_at)
     WHERE p.user_id = d.user_id";
 
+/// Nobody's profile changes by being seen.
+const SEEN: &str = "UPDATE {schema}.profiles AS p SET last_seen = greatest(p.last_seen, d.seen_at)
+    FROM unnest($1::uuid[], $2::timestamptz[]) AS d (user_id, seen_at)
+    WHERE p.user_id = d.user_id";
+
 /// Of `settings`.
 pub(super) const SETTINGS: &str = "user_id uuid, profile_visibility text, show_last_seen text,
     show_profile_photo text, show_status text, allow_group_invites text,
@@ -52,6 +57,7 @@ pub(super) struct Statements {
     load: Sql,
     rows: Table,
     update: Sql,
+    seen: Sql,
 }
 
 impl Statements {
@@ -60,6 +66,7 @@ impl Statements {
             load: target.sql(LOAD),
             rows: Table::new(target, "profiles", COLUMNS),
             update: target.sql(UPDATE),
+            seen: target.sql(SEEN),
         }
     }
 }
@@ -142,6 +149,8 @@ enum Origin {
 pub(super) struct Profiles<'a> {
     profiles: HashMap<Uuid, Profile>,
     registered: Vec<(Time, &'a UserRegistered)>,
+    /// Who was in use, and when last.
+    seen: HashMap<Uuid, Time>,
 }
 
 impl<'a> Profiles<'a> {
@@ -204,6 +213,12 @@ impl<'a> Profiles<'a> {
         Ok(())
     }
 
+    /// A user was here.
+    pub(super) fn see(&mut self, user: Uuid, at: Time) {
+        let seen = self.seen.entry(user).or_insert(at);
+        *seen = at.max(*seen);
+    }
+
     pub(super) async fn write(
         mut self,
         connection: &mut PgConnection,
@@ -212,7 +227,8 @@ impl<'a> Profiles<'a> {
         let mut new = Rows::new();
         for (created_at, registered) in &self.registered {
             if let Some(profile) = self.profiles.remove(&registered.user_id) {
-                profile.put(*created_at, registered, &mut new);
+                let seen = self.seen.remove(&registered.user_id);
+                profile.put(*created_at, seen, registered, &mut new);
             } else {
                 // Registered twice in one batch: as in two, the second row has no place.
                 let reason = format!("profile {} exists already", registered.user_id);
@@ -229,7 +245,13 @@ impl<'a> Profiles<'a> {
             })
             .collect();
         if !changed.is_empty() {
-            update(connection, &statements.update, &changed).await?;
+            update(&mut *connection, &statements.update, &changed).await?;
+        }
+        let seen: Vec<(Uuid, Time)> = self.seen.into_iter().collect();
+        if !seen.is_empty() {
+            let query = statements.seen.query();
+            let query = query.bind(column(&seen, |(user, _)| *user));
+            query.bind(column(&seen, |(_, at)| *at)).execute(connection).await?;
         }
         Ok(())
     }
@@ -291,7 +313,13 @@ impl Profile {
         changes
     }
 
-    fn put(&self, created_at: Time, registered: &UserRegistered, rows: &mut Rows) {
+    fn put(
+        &self,
+        created_at: Time,
+        seen: Option<Time>,
+        registered: &UserRegistered,
+        rows: &mut Rows,
+    ) {
         let updated_at = match self.origin {
             Origin::Stored => created_at,
             Origin::Changed(at) => at,
@@ -307,7 +335,7 @@ impl Profile {
             &self.language_code,
             &self.timezone,
             &"offline",
-            &created_at,
+            &seen.map_or(created_at, |seen| seen.max(created_at)),
             &true,
             &false,
             &json!({}),

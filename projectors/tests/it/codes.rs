@@ -3,7 +3,7 @@
 use crate::support::codes::{
     changed, guessed, rehashed, requested, reset_completed, reset_requested, verified,
 };
-use crate::support::sessions::failed;
+use crate::support::sessions::{day, failed};
 use crate::support::{Log, Tables, id};
 
 const CODE: u128 = 0xc0de;
@@ -118,4 +118,25 @@ async fn a_token_stands_for_a_password_that_was_lost() {
             "(password_reset_completed,warning)"
         ]
     );
+}
+
+#[tokio::test]
+async fn what_has_ended_by_itself_ended_then() {
+    let mut log = registered();
+    log.codes(vec![requested(id(1), Some(id(1)), id(CODE), None)]);
+    log.codes(vec![reset_requested(id(1), id(CODE), None)]);
+    log.codes(vec![requested(id(1), Some(id(1)), id(CODE + 1), Some(id(CODE)))]);
+    log.codes(vec![reset_requested(id(1), id(CODE + 1), Some(id(CODE)))]);
+    for event in &mut log.events[4..] {
+        event.meta.time = day(3);
+    }
+    for table in ["otp_verifications", "password_reset_tokens"] {
+        let ends =
+            format!("SELECT expires_at, updated_at FROM auth.{table} WHERE id = '{}'", id(CODE));
+        assert_eq!(
+            both_ways(&log, &ends).await,
+            [r#"("2026-01-03 00:00:00+00","2026-01-04 00:00:00+00")"#],
+            "{table}"
+        );
+    }
 }

@@ -297,3 +297,22 @@ async fn a_reader_with_an_old_snapshot_holds_the_exchange_up() {
     let (swapped, ()) = tokio::join!(waiting, reading);
     swapped.expect("exchanged once the reader is gone");
 }
+
+#[tokio::test]
+async fn tables_of_an_earlier_fold_are_outdated_until_they_are_built_anew() {
+    let log = log();
+    let tables = Tables::given(&log).await;
+    let rebuild = Rebuild::new(&tables.database, Projection::Users);
+    assert!(!rebuild.is_outdated().await.expect("an answer"));
+    for (version, outdated) in [(Projection::Users.version() + 1, false), (1, true)] {
+        let sql = "UPDATE projection.folds SET version";
+        tables.execute(&format!("{sql} = {version} WHERE projection = 'users'")).await;
+        assert_eq!(rebuild.is_outdated().await.expect("an answer"), outdated, "{version}");
+    }
+    rebuild.create_shadow().await.expect("a copy");
+    let mut source = Source(&log.events);
+    rebuild.catch_up(&mut source, None, |_| {}).await.expect("caught up");
+    assert!(rebuild.is_outdated().await.expect("an answer"), "the copy is not live yet");
+    rebuild.swap(&mut source).await.expect("exchanged");
+    assert!(!rebuild.is_outdated().await.expect("an answer"));
+}

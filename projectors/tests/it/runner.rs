@@ -109,4 +109,12 @@ async fn tables_of_another_fold_are_left_alone() {
         .expect_err("refused");
     assert_eq!(error.recovery(), Recovery::Stop);
     assert!(error.to_string().contains("echolog replay users"), "{error}");
+
+    let earlier = Projection::Users.version() - 1;
+    let sql = format!("UPDATE projection.folds SET version = {earlier} WHERE projection = 'users'");
+    tables.execute(&sql).await;
+    let error = Runner::start(&tables.database, Target::live(Projection::Users), &all())
+        .await
+        .expect_err("refused");
+    assert_eq!(error.recovery(), Recovery::Restart, "until they are built anew");
 }

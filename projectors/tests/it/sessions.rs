@@ -462,3 +462,31 @@ async fn rows_of_the_version_before_are_the_same() {
         .await;
     assert_eq!(tables.rows(rows).await, now);
 }
+
+#[tokio::test]
+async fn whoever_is_here_was_seen() {
+    let mut log = registered();
+    let seen = "SELECT user_id, last_seen, updated_at::time FROM users.profiles ORDER BY 1";
+    log.log_in(id(1), id(SESSION), "a phone");
+    assert_eq!(
+        both_ways(&log, seen).await,
+        [r#"(#1,"2026-01-01 00:05:00+00",00:01:00)"#, r#"(#2,"2026-01-01 00:03:00+00",00:03:00)"#]
+    );
+    log.account(vec![active(id(1), id(SESSION), 2)]);
+    log.account(vec![active(id(1), id(SESSION), 1)]);
+    assert_eq!(
+        both_ways(&log, seen).await,
+        [r#"(#1,"2026-01-03 00:00:00+00",00:01:00)"#, r#"(#2,"2026-01-01 00:03:00+00",00:03:00)"#]
+    );
+}
+
+#[tokio::test]
+async fn who_blocks_whom_is_worth_a_note() {
+    let mut log = registered();
+    log.block(id(1), id(2));
+    let noted = "SELECT user_id, event_type, severity, metadata FROM auth.security_events";
+    assert_eq!(
+        both_ways(&log, noted).await,
+        [r##"(#1,user_blocked,info,"{""blocked_user_id"": ""#2""}")"##]
+    );
+}

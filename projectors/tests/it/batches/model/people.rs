@@ -10,8 +10,8 @@ mod sessions;
 use std::collections::BTreeMap;
 
 use echolog_events::{
-    AuthEvent, PasswordHash, ProfileUpdated, Recorded, Time, TwoFactorMethod, UserRegistered,
-    UsersEvent, Uuid,
+    AuthEvent, Origin, PasswordHash, ProfileUpdated, Recorded, Time, TwoFactorMethod,
+    UserRegistered, UsersEvent, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -48,6 +48,7 @@ struct Person {
     deleted_at: Option<Time>,
     second_factor: Option<TwoFactorMethod>,
     had_second_factor: bool,
+    last_seen: Time,
     /// When the account's row changed last.
     changed_at: Time,
     profile: BTreeMap<&'static str, String>,
@@ -99,6 +100,7 @@ impl People {
             deleted_at: None,
             second_factor: None,
             had_second_factor: false,
+            last_seen: time,
             changed_at: time,
             profile: profile.map(|(name, value)| (name, value.to_owned())).into(),
             updated_at: time,
@@ -122,6 +124,8 @@ impl People {
             UsersEvent::UserBlocked(e) => {
                 let block = (e.reason.clone(), event.meta.time);
                 self.person(e.user_id).blocks.insert(e.blocked_user_id, block);
+                let metadata = json!({ "blocked_user_id": e.blocked_user_id });
+                self.security(event, e.user_id, None, "info", &Origin::default(), &metadata);
             }
             UsersEvent::UserUnblocked(e) => {
                 self.person(e.user_id).blocks.remove(&e.blocked_user_id);
@@ -253,7 +257,7 @@ impl Person {
         let created_at = at(self.registered_at);
         let mut row = json!({
             "user_id": self.account.user_id, "username": self.account.username,
-            "online_status": "offline", "last_seen": created_at, "phone_visible": true,
+            "online_status": "offline", "last_seen": at(self.last_seen), "phone_visible": true,
             "is_verified": false, "social_links": {}, "interests": [], "bio_links": [],
             "deleted_at": self.deleted_at.map(at), "is_deactivated": false,
             "deactivated_at": null, "followers_count": 0, "following_count": 0, "posts_count": 0, "created_at": created_at,

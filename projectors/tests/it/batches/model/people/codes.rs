@@ -1,11 +1,11 @@
 //! One-time codes. What becomes of one that was forgotten, nobody is told.
 
-use echolog_events::{CodeEvent, Origin, Recorded, Uuid};
+use echolog_events::{CodeEvent, Origin, Recorded, Time, Uuid};
 use serde_json::{Value, json};
 
 use super::super::{at, micros};
 use super::People;
-use super::sessions::Entry;
+use super::sessions::{Entry, time_of};
 
 impl People {
     pub(in super::super) fn see_code(&mut self, event: &Recorded, known: &CodeEvent) {
@@ -14,7 +14,7 @@ impl People {
             CodeEvent::OtpRequested(e) => {
                 let replaced = e.replaces.map(|replaced| (e.account_id, replaced));
                 if let Some(row) = replaced.and_then(|key| self.codes.get_mut(&key)) {
-                    row["expires_at"] = time.clone();
+                    end(row, event.meta.time);
                     row["updated_at"] = time.clone();
                 }
                 let row = json!({
@@ -56,7 +56,7 @@ impl People {
                 if let Some(user) = e.user_id {
                     let replaced = e.replaces.map(|replaced| (user, replaced));
                     if let Some(row) = replaced.and_then(|key| self.resets.get_mut(&key)) {
-                        row["expires_at"] = time.clone();
+                        end(row, event.meta.time);
                         row["updated_at"] = time.clone();
                     }
                     let row = json!({
@@ -82,6 +82,11 @@ impl People {
             }
         }
     }
+}
+
+/// Another took its place, unless it had ended by itself.
+fn end(row: &mut Value, now: Time) {
+    row["expires_at"] = at(time_of(&row["expires_at"]).min(now));
 }
 
 fn told(user: Option<Uuid>, success: bool, origin: &Origin, details: Value) -> Entry {

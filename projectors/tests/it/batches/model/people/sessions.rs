@@ -68,7 +68,11 @@ impl People {
                 self.security(event, e.user_id, None, "info", &Origin::default(), &details);
                 self.enter(event, "user_unlocked", Entry::of(Some(e.user_id), details));
             }
-            SessionEvent::SessionStarted(e) => self.started(event, e),
+            SessionEvent::SessionStarted(e) => {
+                let person = self.person(e.user_id);
+                person.last_seen = person.last_seen.max(time);
+                self.started(event, e);
+            }
             SessionEvent::SessionRefreshed(e) => self.refreshed(event, e),
             SessionEvent::RefreshTokenReused(e) => {
                 let details = json!({ "generation": e.generation });
@@ -99,6 +103,8 @@ impl People {
                 let row = row.expect("a session");
                 row["last_activity_at"] = at(e.active_at);
                 row["updated_at"] = at(time);
+                let person = self.person(e.user_id);
+                person.last_seen = person.last_seen.max(e.active_at);
             }
             SessionEvent::RetentionApplied(e) => self.forget(e),
         }
@@ -317,6 +323,6 @@ fn is_of(token: &Value, user: Uuid, session: Uuid) -> bool {
     token["user_id"] == json!(user) && token["session_id"] == json!(session)
 }
 
-fn time_of(value: &Value) -> Time {
+pub(super) fn time_of(value: &Value) -> Time {
     value.as_str().and_then(|text| text.parse().ok()).expect("a time")
 }
