@@ -146,7 +146,9 @@ impl Running {
                 bus,
                 names,
                 store: Store::new(&database),
-                settings: Arc::new(limits.logins.apply(config.settings()?)?),
+                settings: Arc::new(
+                    limits.registration.apply(limits.logins.apply(config.settings()?)?),
+                ),
                 keys: Arc::new(config.keys()?),
                 limits,
                 outbox: Outbox::start(&config.outbox, metrics.handler.deliveries.clone())?,

@@ -18,7 +18,8 @@ const SESSION: &str = "es_";
 const REFRESH: &str = "er_";
 const API_KEY: &str = "ek_";
 const RESET: &str = "ep_";
-pub(super) const RANDOM: usize = 32;
+const PROOF: &str = "eo_";
+const RANDOM: usize = 32;
 const MAC: usize = 16;
 
 /// How much of a key is shown.
@@ -62,6 +63,32 @@ impl ApiKey {
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (key, user) = ids(API_KEY, text)?;
         Some(Self { user, key, hash: hash(text) })
+    }
+}
+
+/// What proves that a one-time code was right.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Proof {
+    /// The account that the code was asked for under.
+    pub(crate) account: Uuid,
+    /// The code's id.
+    pub(crate) otp: Uuid,
+    pub(crate) hash: TokenHash,
+}
+
+impl Proof {
+    /// A new one.
+    pub(crate) fn make(account: Uuid, otp: Uuid) -> (String, Self) {
+        let bytes = [account.as_bytes().as_slice(), otp.as_bytes(), &random::<RANDOM>()].concat();
+        let text = format!("{PROOF}{}", BASE64URL_NOPAD.encode(&bytes));
+        let hash = hash(&text);
+        (text, Self { account, otp, hash })
+    }
+
+    /// Reads one by its shape, as [`Session::read`].
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (account, otp) = ids(PROOF, text)?;
+        Some(Self { account, otp, hash: hash(text) })
     }
 }
 

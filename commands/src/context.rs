@@ -52,6 +52,9 @@ pub struct Settings {
     pub factor_key: Vec<u8>,
     /// Whether a new account waits for a verified contact.
     pub require_verified_contact: bool,
+    /// Whether whoever registers an address or number has to prove to have it. Nobody learns otherwise
+    /// who has an account.
+    pub require_contact_proof: bool,
     /// The most members that a conversation may have.
     pub max_members: usize,
     /// How many attempts to log in may fail before nobody can for a while.
@@ -68,6 +71,7 @@ impl Default for Settings {
             claim_key: Vec::new(),
             factor_key: Vec::new(),
             require_verified_contact: false,
+            require_contact_proof: false,
             max_members: 10_000,
             login_attempts: 5,
             login_lock: TimeDelta::minutes(15),
@@ -81,6 +85,7 @@ impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")
             .field("require_verified_contact", &self.require_verified_contact)
+            .field("require_contact_proof", &self.require_contact_proof)
             .field("max_members", &self.max_members)
             .field("login_attempts", &self.login_attempts)
             .field("login_lock", &self.login_lock)

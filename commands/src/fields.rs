@@ -627,6 +627,16 @@ impl<'de> Deserialize<'de> for OneTimeCode {
     }
 }
 
+/// A one-time code that was sent to somebody, and which of them it is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentCode {
+    /// The id that it was asked for under.
+    pub otp_id: Id,
+    /// What it says.
+    pub code: OneTimeCode,
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")

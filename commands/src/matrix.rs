@@ -1,16 +1,18 @@
 //! Who may send what: every command by every kind of actor.
 
 use chrono::TimeDelta;
-use echolog_events::{CodeHash, JsonMap, OauthProvider, PasswordHash, RecoveryCode, TokenHash};
+use echolog_events::{
+    ClaimKind, CodeHash, JsonMap, OauthProvider, PasswordHash, RecoveryCode, TokenHash,
+};
 use serde_json::{Value, json};
 
 use crate::auth::{
     Check, Findings, Holdings, Identity, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
-    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode, Vouched,
-    factors,
+    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode, ShownProof,
+    ShownReset, Vouched, factors,
 };
 use crate::story::{Ending, Story, command, id};
-use crate::{Actor, COMMANDS, ErrorCode};
+use crate::{Actor, COMMANDS, ClaimId, ErrorCode};
 
 /// Those who try, in the order of the columns. All but the stranger and those with a role of the
 /// platform are members of group 100, which the owner has made; what is done to an account is done to
@@ -63,6 +65,8 @@ const MATRIX: &[(&str, &str)] = &[
     ("auth.disable_two_factor", "uyfffyfffy"),
     ("auth.generate_recovery_codes", "uyfffffffu"),
     ("auth.change_password", "uyfffffffy"),
+    ("auth.change_email", "uyfffffffu"),
+    ("auth.change_phone", "uyfffffffu"),
     ("auth.request_otp", "uyfffffffu"),
     ("auth.verify_otp", "uyfffffffu"),
     ("auth.request_password_reset", "yyyyyyyyyy"),
@@ -122,7 +126,7 @@ fn town() -> Story {
     let story = done(story, 0, 6, "auth.suspend_user", &json!({ "reason": "spam" }));
     let story = done(story, 0, 7, "auth.ban_user", &json!({ "reason": "spam" }));
     let gone = story.findings(Findings {
-        holdings: Some(Holdings { claims: Vec::new(), version: 0 }),
+        holdings: Some(Holdings { claims: Vec::new() }),
         ..Findings::default()
     });
     done(gone, 0, 8, "auth.delete_user", &json!({}))
@@ -145,6 +149,7 @@ fn findings() -> Findings {
             session_id: id(SESSION),
             identifier: "ada".to_owned(),
             check: Check::Right,
+            code: None,
             tokens: tokens(0),
             device_id: "a phone".to_owned(),
             password: 0,
@@ -169,7 +174,7 @@ fn findings() -> Findings {
         }),
         reset: Some(Reset {
             reset_id: id(RESET),
-            hash: TokenHash::new("reset token"),
+            shown: ShownReset::Token(TokenHash::new("reset token")),
             password: 0,
             password_hash: PasswordHash::new("another"),
         }),
@@ -192,7 +197,7 @@ fn findings() -> Findings {
             hash: TokenHash::new("refresh token 0"),
             tokens: tokens(1),
         }),
-        holdings: Some(Holdings { claims: Vec::new(), version: 0 }),
+        holdings: Some(Holdings { claims: Vec::new() }),
         password: Some(Check::Right),
         authenticator: Some(NewAuthenticator { factor_id: id(800), salt: "salt".to_owned() }),
         recovery_codes: Some(NewRecoveryCodes { set_id: id(899), codes: codes.collect() }),
@@ -200,12 +205,16 @@ fn findings() -> Findings {
     }
 }
 
+fn proof() -> ShownProof {
+    ShownProof { account: id(ACCOUNT), otp_id: id(OTP), hash: TokenHash::new("proof") }
+}
+
 fn new_code() -> NewCode {
     NewCode {
         otp_id: id(OTP),
         user_id: Some(id(ACCOUNT)),
         identifier: "ada@example.org".to_owned(),
-        identifier_hash: "ada".to_owned(),
+        identifier_hash: ClaimId::new(b"", ClaimKind::Email, "ada@example.org").0,
         hash: CodeHash::new("123456"),
     }
 }
@@ -265,7 +274,28 @@ fn case(name: &str) -> (Story, u16, Value) {
         }
         "auth.request_otp" => (story, ACCOUNT, code("2fa")),
         "auth.verify_otp" => {
-            (done(story, 1, ACCOUNT, "auth.request_otp", &code("2fa")), ACCOUNT, json!({}))
+            let code = code("email_verification");
+            (done(story, 1, ACCOUNT, "auth.request_otp", &code), ACCOUNT, json!({}))
+        }
+        "auth.change_email" => {
+            let asked = done(story, 1, ACCOUNT, "auth.request_otp", &code("email_verification"));
+            let proven = done(asked, 1, ACCOUNT, "auth.verify_otp", &json!({}));
+            let found = Findings { email_proof: Some(proof()), ..findings() };
+            (proven.findings(found), ACCOUNT, json!({ "email": "ada@example.org" }))
+        }
+        "auth.change_phone" => {
+            let number = "+442071838750";
+            let new = NewCode {
+                identifier: number.to_owned(),
+                identifier_hash: ClaimId::new(b"", ClaimKind::PhoneNumber, number).0,
+                ..new_code()
+            };
+            let story = story.findings(Findings { new_code: Some(new), ..findings() });
+            let change = json!({ "purpose": "phone_change", "identifier": number });
+            let asked = done(story, 1, ACCOUNT, "auth.request_otp", &change);
+            let proven = done(asked, 1, ACCOUNT, "auth.verify_otp", &json!({}));
+            let found = Findings { phone_proof: Some(proof()), ..findings() };
+            (proven.findings(found), ACCOUNT, json!({ "phone_number": number }))
         }
         "auth.suspend_user" | "auth.ban_user" => (story, ACCOUNT, reason),
         "auth.reinstate_user" => (story, 6, json!({})),

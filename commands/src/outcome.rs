@@ -229,11 +229,11 @@ impl Rejection {
         Self::about_field(ErrorCode::TooLarge, field, message)
     }
 
-    /// The same, with events that it leads to all the same; the first is in a stream of the
+    /// The same, with more events that it leads to all the same; the first is in a stream of the
     /// command's target.
     #[must_use]
     pub fn leaving(mut self, events: impl IntoIterator<Item = NewEvent>) -> Self {
-        self.events = events.into_iter().collect();
+        self.events = self.events.into_iter().chain(events).collect();
         self
     }
 

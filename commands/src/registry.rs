@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
-    ApplyRetention, BanUser, BeginTwoFactor, ChangePassword, ChangeUserRole, CompletePasswordReset,
-    CreateApiKey, DeleteUser, DisableTwoFactor, EnableTwoFactor, ExpireSession,
-    GenerateRecoveryCodes, LinkOauthProvider, LogIn, RecordApiKeyUse, RecordSessionActivity,
-    RefreshSession, RegisterUser, ReinstateUser, RequestOtp, RequestPasswordReset,
-    RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser, UnlinkOauthProvider, UnlockUser,
-    VerifyOtp,
+    ApplyRetention, BanUser, BeginTwoFactor, ChangeEmail, ChangePassword, ChangePhone,
+    ChangeUserRole, CompletePasswordReset, CreateApiKey, DeleteUser, DisableTwoFactor,
+    EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LinkOauthProvider, LogIn,
+    RecordApiKeyUse, RecordSessionActivity, RefreshSession, RegisterUser, ReinstateUser,
+    RequestOtp, RequestPasswordReset, RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser,
+    UnlinkOauthProvider, UnlockUser, VerifyOtp,
 };
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
@@ -155,7 +155,7 @@ macro_rules! registry {
 }
 
 registry! {
-    RegisterUser = ("auth", "register_user", Secrecy::With(&["password", "password_hash"])),
+    RegisterUser = ("auth", "register_user", Secrecy::With(&["password", "password_hash", "email_proof", "phone_proof"])),
     LogIn = ("auth", "log_in", Secrecy::Always),
     RefreshSession = ("auth", "refresh_session", Secrecy::Always),
     RevokeSession = ("auth", "revoke_session", Secrecy::Plain),
@@ -175,6 +175,8 @@ registry! {
     DisableTwoFactor = ("auth", "disable_two_factor", Secrecy::Always),
     GenerateRecoveryCodes = ("auth", "generate_recovery_codes", Secrecy::Always),
     ChangePassword = ("auth", "change_password", Secrecy::Always),
+    ChangeEmail = ("auth", "change_email", Secrecy::Always),
+    ChangePhone = ("auth", "change_phone", Secrecy::Always),
     RequestOtp = ("auth", "request_otp", Secrecy::Always),
     VerifyOtp = ("auth", "verify_otp", Secrecy::Always),
     CreateApiKey = ("auth", "create_api_key", Secrecy::Always),
@@ -230,7 +232,10 @@ impl Command {
     #[must_use]
     pub fn carries_secret(&self) -> bool {
         if let Self::RegisterUser(command) = self {
-            command.password.is_some() || command.imported_hash.is_some()
+            command.password.is_some()
+                || command.imported_hash.is_some()
+                || command.email_proof.is_some()
+                || command.phone_proof.is_some()
         } else {
             self.command_type().secrecy == Secrecy::Always
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AccountStatus, Time, UserRole};
+use crate::{AccountStatus, Origin, Time, UserRole};
 
 /// What others, or its owner, make of an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,14 @@ pub enum AccountEvent {
     UserRoleChanged(UserRoleChanged),
     /// It is gone.
     UserDeleted(UserDeleted),
+    /// It has another e-mail address, which its owner has shown to have.
+    EmailChanged(EmailChanged),
+    /// It has another phone number, which its owner has shown to have.
+    PhoneChanged(PhoneChanged),
+    /// Its owner has shown to have its e-mail address.
+    EmailVerified(EmailVerified),
+    /// Its owner has shown to have its phone number.
+    PhoneVerified(PhoneVerified),
 }
 
 impl AccountEvent {
@@ -30,6 +38,10 @@ impl AccountEvent {
             Self::UserReinstated(e) => e.user_id,
             Self::UserRoleChanged(e) => e.user_id,
             Self::UserDeleted(e) => e.user_id,
+            Self::EmailChanged(e) => e.user_id,
+            Self::PhoneChanged(e) => e.user_id,
+            Self::EmailVerified(e) => e.user_id,
+            Self::PhoneVerified(e) => e.user_id,
         }
     }
 }
@@ -96,4 +108,52 @@ pub struct UserDeleted {
     pub reason: Option<String>,
     /// Who did it, the user too; `None`: a service.
     pub by_user_id: Option<Uuid>,
+}
+
+/// An account has another e-mail address, which its owner has shown to have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailChanged {
+    /// Whose.
+    pub user_id: Uuid,
+    /// Lower case.
+    pub email: String,
+    /// From where.
+    pub origin: Origin,
+}
+
+/// An account has another phone number, which its owner has shown to have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhoneChanged {
+    /// Whose.
+    pub user_id: Uuid,
+    /// E.164, with the plus sign.
+    pub phone_number: String,
+    /// From where.
+    pub origin: Origin,
+}
+
+/// The owner of an account has shown to have its e-mail address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailVerified {
+    /// Whose.
+    pub user_id: Uuid,
+    /// Lower case.
+    pub email: String,
+    /// Whether the account had been waiting for it, and is active now.
+    pub activates: bool,
+}
+
+/// The owner of an account has shown to have its phone number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhoneVerified {
+    /// Whose.
+    pub user_id: Uuid,
+    /// E.164, with the plus sign.
+    pub phone_number: String,
+    /// Whether the account had been waiting for it, and is active now.
+    pub activates: bool,
 }

@@ -23,7 +23,8 @@ pub mod upcast;
 mod users;
 
 pub use account::{
-    AccountEvent, UserBanned, UserDeleted, UserReinstated, UserRoleChanged, UserSuspended,
+    AccountEvent, EmailChanged, EmailVerified, PhoneChanged, PhoneVerified, UserBanned,
+    UserDeleted, UserReinstated, UserRoleChanged, UserSuspended,
 };
 pub use api_key::{ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed, Scope};
 pub use audit::{AccessType, AdminAction, AdminActionRecorded, AuditEvent, SensitiveDataAccessed};

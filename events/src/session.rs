@@ -307,6 +307,8 @@ pub enum IdentifierType {
 pub enum LoginMethod {
     /// The password.
     Password,
+    /// A one-time code.
+    Code,
 }
 
 /// Why somebody could not log in.
@@ -321,6 +323,8 @@ pub enum LoginFailure {
     WrongSecondFactor,
     /// The account has none.
     NoPassword,
+    /// It is another one-time code, or none that is good.
+    WrongCode,
     /// Too many attempts had failed before.
     Locked,
     /// The account is suspended.
@@ -408,12 +412,13 @@ macro_rules! names {
 
 names! {
     IdentifierType { Email = "email", Phone = "phone", Username = "username", UserId = "user_id" }
-    LoginMethod { Password = "password" }
+    LoginMethod { Password = "password", Code = "code" }
     LoginFailure {
         UnknownIdentifier = "unknown_identifier",
         WrongPassword = "wrong_password",
         WrongSecondFactor = "wrong_second_factor",
         NoPassword = "no_password",
+        WrongCode = "wrong_code",
         Locked = "locked",
         Suspended = "suspended",
         Banned = "banned",

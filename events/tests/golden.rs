@@ -77,6 +77,26 @@ fn samples() -> Vec<Event> {
             reason: text("no use for it"),
             by_user_id: Some(user_id),
         })),
+        Event::Accounts(AccountEvent::EmailChanged(EmailChanged {
+            user_id,
+            email: "countess@example.org".to_owned(),
+            origin: origin.clone(),
+        })),
+        Event::Accounts(AccountEvent::PhoneChanged(PhoneChanged {
+            user_id,
+            phone_number: "+442071838751".to_owned(),
+            origin: Origin::default(),
+        })),
+        Event::Accounts(AccountEvent::EmailVerified(EmailVerified {
+            user_id,
+            email: "ada@example.org".to_owned(),
+            activates: true,
+        })),
+        Event::Accounts(AccountEvent::PhoneVerified(PhoneVerified {
+            user_id,
+            phone_number: "+442071838750".to_owned(),
+            activates: false,
+        })),
         Event::Sessions(SessionEvent::LoginSucceeded(LoginSucceeded {
             user_id,
             session_id,

@@ -355,25 +355,37 @@ impl EventLog {
     /// # Errors
     /// What the broker says.
     pub async fn is_torn(&self, seq: u64) -> Result<bool, BusError> {
-        let stream = self.stream().await?;
-        let mut of: Option<String> = None;
-        for seq in seq.. {
-            let message = match stream.get_raw_message(seq).await {
-                Ok(message) => message,
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => break,
-                Err(error) => return Err(BusError::request(error)),
-            };
-            match Mark::of(&Headers::of(Some(&message.headers))) {
-                Some(mark) if of.as_deref().is_none_or(|of| of == mark.group) => {
-                    if mark.ends {
-                        return Ok(false);
-                    }
-                    of = Some(mark.group.to_owned());
-                }
-                Some(_) | None => break,
+        let Some((group, ends)) = self.place(seq).await? else { return Ok(false) };
+        if ends {
+            return Ok(false);
+        }
+        // Groups are up to a thousand messages long: its last one is looked for in ever longer steps, and
+        // once one of them has led beyond it, in ever shorter ones.
+        let (mut last, mut step, mut beyond) = (seq, 1, false);
+        loop {
+            match self.place(last + step).await? {
+                Some((of, true)) if of == group => return Ok(false),
+                Some((of, false)) if of == group => last += step,
+                Some(_) | None => beyond = true,
+            }
+            match (beyond, step) {
+                (false, _) => step *= 2,
+                (true, 1) => return Ok(true),
+                (true, _) => step /= 2,
             }
         }
-        Ok(of.is_some())
+    }
+
+    /// The group that the message with this sequence is of, and whether it is its last one.
+    async fn place(&self, seq: u64) -> Result<Option<(String, bool)>, BusError> {
+        let stream = self.stream().await?;
+        let message = match stream.get_raw_message(seq).await {
+            Ok(message) => message,
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(None),
+            Err(error) => return Err(BusError::request(error)),
+        };
+        let headers = Headers::of(Some(&message.headers));
+        Ok(Mark::of(&headers).map(|mark| (mark.group.to_owned(), mark.ends)))
     }
 
     /// Reads the log in order from this sequence on, to its end and beyond.

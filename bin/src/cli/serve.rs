@@ -9,7 +9,9 @@ use tokio::sync::watch;
 
 use crate::callout;
 use crate::config::Config;
-use crate::handler::{HashingLimits, Limits, LoginLimits, RateLimit, TimerLimits};
+use crate::handler::{
+    HashingLimits, Limits, LoginLimits, RateLimit, RegistrationRules, TimerLimits,
+};
 use crate::roles::{Roles, Running};
 
 /// In seconds.
@@ -38,6 +40,13 @@ pub(super) struct Args {
     /// Passwords that wait for that at most; more are told to come back later.
     #[arg(long, env = "ECHOLOG_HASHING_QUEUE", default_value_t = HashingLimits::default().queue)]
     hashing_queue: usize,
+    /// Let a new account wait until its address or number is verified.
+    #[arg(long, env = "ECHOLOG_REQUIRE_VERIFIED_CONTACT")]
+    require_verified_contact: bool,
+    /// Take the address or number of a new account only with the proof of a code: nobody else learns who
+    /// has an account.
+    #[arg(long, env = "ECHOLOG_REQUIRE_CONTACT_PROOF")]
+    require_contact_proof: bool,
     /// Seconds that a session lasts which is not refreshed.
     #[arg(long, env = "ECHOLOG_SESSION_LIFETIME", default_value_t = LoginLimits::default().session.as_secs(),
         value_parser = clap::value_parser!(u64).range(1..=YEAR))]
@@ -75,6 +84,10 @@ impl Args {
             logins: LoginLimits {
                 session: Duration::from_secs(self.session_lifetime),
                 lock: Duration::from_secs(self.login_lock),
+            },
+            registration: RegistrationRules {
+                require_verified_contact: self.require_verified_contact,
+                require_contact_proof: self.require_contact_proof,
             },
             timers: TimerLimits {
                 every: Duration::from_secs(self.timers_every),

@@ -52,6 +52,8 @@ pub struct Limits {
     pub hashing: HashingLimits,
     /// How long sessions and locks last.
     pub logins: LoginLimits,
+    /// Who may open an account.
+    pub registration: RegistrationRules,
     /// How soon they end once that is over.
     pub timers: TimerLimits,
 }
@@ -70,6 +72,23 @@ pub struct TimerLimits {
 impl Default for TimerLimits {
     fn default() -> Self {
         Self { every: Duration::from_secs(15), keep_sessions: 30, keep_codes: 1 }
+    }
+}
+
+/// What is demanded of whoever opens an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegistrationRules {
+    /// Whether a new account waits for a verified contact before it may act.
+    pub require_verified_contact: bool,
+    /// Whether an address or number is only taken with a proof.
+    pub require_contact_proof: bool,
+}
+
+impl RegistrationRules {
+    /// The rules of a tenant with these.
+    pub(crate) fn apply(self, settings: Settings) -> Settings {
+        let Self { require_verified_contact, require_contact_proof } = self;
+        Settings { require_verified_contact, require_contact_proof, ..settings }
     }
 }
 

@@ -335,7 +335,6 @@ impl<'e> Tick<'e> {
         let events = caught(admitted.command_id, || admitted.command.decide(&context, world))??;
         // Only whoever may do this is told the version.
         self.check_version(admitted, group).await?;
-        self.check_holdings(admitted, group).await?;
         let again = matches!(admitted.source, Source::Queue { again: true, .. });
         if again && !events.is_empty() {
             return Err(Rejection::conflict(
@@ -369,16 +368,6 @@ impl<'e> Tick<'e> {
             return Err(Rejection::conflict(format!(
                 "The version is {version}, not {expected}; read the state again."
             )));
-        }
-        Ok(())
-    }
-
-    /// What the request path has read about an account may be old news.
-    async fn check_holdings(&self, admitted: &Admitted, group: &Group) -> Result<(), Rejection> {
-        let Some(holdings) = &admitted.findings.holdings else { return Ok(()) };
-        let (version, moved) = self.version(admitted, group).await?;
-        if moved || version != holdings.version {
-            return Err(Rejection::unavailable("The account has just changed; send it again."));
         }
         Ok(())
     }

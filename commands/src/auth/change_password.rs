@@ -1,6 +1,6 @@
 use echolog_events::{
-    AccountStatus, AdminAction, CredentialEvent, PasswordChange, PasswordChanged, PasswordEvent,
-    RevokedReason, SessionEvent, Stream, UnlockedBy, UserUnlocked,
+    AccountStatus, AdminAction, PasswordChange, PasswordChanged, PasswordEvent, RevokedReason,
+    SessionEvent, Stream, UnlockedBy, UserUnlocked,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::operators::recorded_if_anothers;
 use super::proof::{attempt, check_is_present, failed, failure, second_factor};
 use super::{Authority, authority, ends, need_authority};
 use crate::doc::{Doc, optional};
-use crate::fields::{Id, OneTimeCode, Password, Token};
+use crate::fields::{Id, OneTimeCode, Password, SentCode, Token};
 use crate::state::Sessions;
 use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
 
@@ -30,6 +30,9 @@ pub struct ChangePassword {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub recovery_code: Option<Token>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub otp: Option<SentCode>,
     /// The session that stays.
     pub except_session_id: Option<Id>,
 }
@@ -42,7 +45,7 @@ impl ChangePassword {
         world: &World,
         sessions: &Sessions,
         found: &NewPassword,
-    ) -> Result<Option<CredentialEvent>, Rejection> {
+    ) -> Result<Option<NewEvent>, Rejection> {
         let Some(check) = found.check else {
             return Err(Rejection::invalid("old_password", "The old password is needed."));
         };
@@ -69,6 +72,10 @@ impl Decide for ChangePassword {
                 "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`, where two factors are in use, but not from services",
             ),
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
+            optional(
+                "otp",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+            ),
             optional("except_session_id", "UUID: the session that stays"),
         ],
         events: &[
@@ -78,6 +85,8 @@ impl Decide for ChangePassword {
             "admin_action_recorded",
             "totp_used",
             "recovery_code_used",
+            "otp_verified",
+            "otp_attempt_failed",
             "login_failed",
             "user_locked",
         ],
@@ -90,7 +99,7 @@ impl Decide for ChangePassword {
             ("conflict", "the new password is the old one"),
             ("not_found", "there is no such user"),
         ],
-        example: r#"{"old_password":"correct horse battery","new_password":"staples of another kind","totp":"287082","recovery_code":"abcde-23456","except_session_id":"0192f3c4-aaaa-7bbb-8ccc-000000000005"}"#,
+        example: r#"{"old_password":"correct horse battery","new_password":"staples of another kind","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"},"except_session_id":"0192f3c4-aaaa-7bbb-8ccc-000000000005"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
@@ -150,7 +159,7 @@ impl Decide for ChangePassword {
         events.extend(ending.map(|id| NewEvent::from(ends(user_id, *id, reason, by))));
         let action = AdminAction::ChangePassword;
         events.extend(recorded_if_anothers(context, &authority, action, None, json!({})));
-        events.extend(used.map(NewEvent::from));
+        events.extend(used);
         Ok(events)
     }
 }

@@ -1,14 +1,14 @@
 use echolog_events::{
-    AccountStatus, CodeEvent, PasswordChange, PasswordChanged, PasswordEvent,
+    AccountStatus, CodeEvent, OtpPurpose, PasswordChange, PasswordChanged, PasswordEvent,
     PasswordResetCompleted, RevokedReason, SessionEvent, Stream, UnlockedBy, UserUnlocked,
 };
 use serde::{Deserialize, Serialize};
 
-use super::ends;
 use super::operators::keys_end;
 use super::proof::check_is_present;
+use super::{NameType, SentCode, ShownReset, ends, identifier, sent, verify_otp};
 use crate::doc::{Doc, optional};
-use crate::fields::{Password, Token};
+use crate::fields::{OneTimeCode, Password, Text, Token};
 use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
 
 /// Gives an account another password for one that was lost.
@@ -18,9 +18,24 @@ pub struct CompletePasswordReset {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub token: Option<Token>,
+    /// Where a code went that is shown in place of the token.
+    pub identifier: Option<Text<1, 255>>,
+    /// Whether that is an address or a number.
+    pub identifier_type: Option<NameType>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub code: Option<OneTimeCode>,
     /// Leaves the request path only as a hash.
     #[serde(skip_serializing)]
     pub new_password: Option<Password>,
+}
+
+impl CompletePasswordReset {
+    /// Where the code went, as an account would have claimed it, and what kind of name that is.
+    #[must_use]
+    pub fn canonical(&self) -> Option<(NameType, String)> {
+        identifier::typed(self.identifier.as_ref()?.as_str(), self.identifier_type)
+    }
 }
 
 /// The one answer to whoever has no token that is good.
@@ -32,9 +47,12 @@ impl Decide for CompletePasswordReset {
     const STREAM: Stream = Stream::Code;
     const DOC: Doc = Doc {
         summary: "Gives an account another password for one that was lost. A lock is opened, all sessions and API keys end.",
-        target: "the reset's id, as of `request_password_reset`",
+        target: "the reset's id, as of `request_password_reset`, or the code's, as of `request_otp` for `password_reset`",
         fields: &[
-            optional("token", "text; **a secret**; needed"),
+            optional("token", "text; **a secret**; needed, or `identifier` and `code`"),
+            optional("identifier", "text, 1 to 255: where the code went"),
+            optional("identifier_type", "`email` or `phone`, as of `request_otp`"),
+            optional("code", "text, 6 digits; **a secret**"),
             optional("new_password", "text, 8 to 256 bytes; **a secret**; needed"),
         ],
         events: &[
@@ -43,12 +61,15 @@ impl Decide for CompletePasswordReset {
             "user_unlocked",
             "session_revoked",
             "api_key_revoked",
+            "otp_verified",
+            "otp_attempt_failed",
         ],
         refused: &[
-            ("gone", "the token is not right, has expired, was used or replaced"),
+            ("gone", "the token is not right, or it or the code has expired, was used or replaced"),
+            ("unauthenticated", "it is another code: the fifth wrong one is the last"),
             ("forbidden", "the account may not act"),
         ],
-        example: r#"{"token":"ep_AZLzxKqq","new_password":"staples of another kind"}"#,
+        example: r#"{"token":"ep_AZLzxKqq","identifier":"ada@example.org","identifier_type":"email","code":"123456","new_password":"staples of another kind"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
@@ -61,13 +82,24 @@ impl Decide for CompletePasswordReset {
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
         let user_id = context.target;
         let found = context.findings.reset.as_ref().ok_or_else(gone)?;
-        let reset = world.codes(user_id).reset.as_ref().ok_or_else(gone)?;
-        let is_good = reset.id == found.reset_id
-            && reset.hash == found.hash
-            && reset.expires_at > context.time;
-        if !is_good {
-            return Err(gone());
-        }
+        let used = match &found.shown {
+            ShownReset::Token(hash) => {
+                let reset = world.codes(user_id).reset.as_ref().ok_or_else(gone)?;
+                let is_good = reset.id == found.reset_id
+                    && reset.hash == *hash
+                    && reset.expires_at > context.time;
+                if !is_good {
+                    return Err(gone());
+                }
+                None
+            }
+            ShownReset::Code(hash) => {
+                let shown = SentCode { otp_id: found.reset_id, hash: hash.clone() };
+                sent::right(context, world, &shown, &[OtpPurpose::PasswordReset])
+                    .map_err(verify_otp::refused)?;
+                Some(sent::used(context, world, found.reset_id, None))
+            }
+        };
         let user = world.user(user_id).ok_or_else(gone)?;
         match user.status_at(context.time) {
             AccountStatus::Active | AccountStatus::Pending => {}
@@ -103,6 +135,7 @@ impl Decide for CompletePasswordReset {
         events.extend(open.map(|id| NewEvent::from(ends(user_id, *id, reason, None))));
         // Whoever had got in may have made one for themselves.
         events.extend(keys_end(context, world, None));
+        events.extend(used);
         Ok(events)
     }
 }
@@ -122,7 +155,7 @@ mod tests {
     fn shown(number: u16, token: &str) -> Findings {
         let reset = Reset {
             reset_id: id(800 + number),
-            hash: TokenHash::new(token),
+            shown: ShownReset::Token(TokenHash::new(token)),
             password: 0,
             password_hash: PasswordHash::new("a new hash"),
         };

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::{Authority, authority, made_just_now, need_authority, proof};
 use crate::doc::{Doc, optional, required};
-use crate::fields::{Id, OneTimeCode, Password, Text, Token};
+use crate::fields::{Id, OneTimeCode, Password, SentCode, Text, Token};
 use crate::state::ApiKeys;
-use crate::{Context, Decide, Decision, Needs, Rejection, World, access};
+use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World, access};
 
 /// How many keys a user has at most.
 const MAX_KEYS: usize = 50;
@@ -40,6 +40,9 @@ pub struct CreateApiKey {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub recovery_code: Option<Token>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub otp: Option<SentCode>,
 }
 
 impl Decide for CreateApiKey {
@@ -67,11 +70,17 @@ impl Decide for CreateApiKey {
                 "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`, where two factors are in use",
             ),
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
+            optional(
+                "otp",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+            ),
         ],
         events: &[
             "api_key_revoked",
             "totp_used",
             "recovery_code_used",
+            "otp_verified",
+            "otp_attempt_failed",
             "api_key_created",
             "login_failed",
             "user_locked",
@@ -82,7 +91,7 @@ impl Decide for CreateApiKey {
             ("not_found", "there is no such user"),
             ("conflict", "there was a key with this id already, or there are 50"),
         ],
-        example: r#"{"api_key_id":"0192f3c4-aaaa-7bbb-8ccc-000000000006","name":"the build server","scopes":["messages"],"expires_at":"2027-01-01T00:00:00Z","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456"}"#,
+        example: r#"{"api_key_id":"0192f3c4-aaaa-7bbb-8ccc-000000000006","name":"the build server","scopes":["messages"],"expires_at":"2027-01-01T00:00:00Z","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"}}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
@@ -113,9 +122,8 @@ impl Decide for CreateApiKey {
         let api_key_id = self.api_key_id.get();
         self.check(context)?;
         let keys = &world.credentials(user_id).api_keys;
-        let mut events = making_room(context, keys, api_key_id)?;
-        events.extend(used);
-        events.push(CredentialEvent::ApiKeyCreated(ApiKeyCreated {
+        let over = making_room(context, keys, api_key_id)?;
+        let created = CredentialEvent::ApiKeyCreated(ApiKeyCreated {
             user_id,
             api_key_id,
             name: self.name.as_str().to_owned(),
@@ -123,8 +131,9 @@ impl Decide for CreateApiKey {
             key_hash: new.key_hash.clone(),
             scopes: self.scopes.iter().copied().collect(),
             expires_at: self.expires_at,
-        }));
-        Ok(events.into_iter().map(Into::into).collect())
+        });
+        let events = over.into_iter().chain([created]).map(NewEvent::from);
+        Ok(proof::along(used, events.collect()))
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {

@@ -1,19 +1,18 @@
 use echolog_events::{
-    AccountEvent, AccountStatus, AdminAction, AuthEvent, CredentialEvent, Event,
-    IdentifierReleased, RevokedReason, Stream, TwoFactorDisabled, UserDeleted, UserRole, Uuid,
+    AccountEvent, AccountStatus, AdminAction, CredentialEvent, RevokedReason, Stream,
+    TwoFactorDisabled, UserDeleted, UserRole, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::findings::Holdings;
 use super::operators::{
     account, keys_end, links_end, need_account, need_roster_of_admin, operator, recorded,
     roster_changes, sessions_end,
 };
-use super::{oauth, proof};
+use super::{contact, oauth, proof};
 use crate::doc::{Doc, optional};
-use crate::fields::{OneTimeCode, Password, Text, Token};
-use crate::{ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World, access};
+use crate::fields::{OneTimeCode, Password, SentCode, Text, Token};
+use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World, access};
 
 /// Deletes an account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +27,9 @@ pub struct DeleteUser {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub recovery_code: Option<Token>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub otp: Option<SentCode>,
     /// Why.
     pub reason: Option<Text<1, 255>>,
 }
@@ -38,7 +40,7 @@ impl DeleteUser {
     fn authority(
         context: &Context<'_>,
         world: &World,
-    ) -> Result<(Option<Uuid>, Option<CredentialEvent>), Rejection> {
+    ) -> Result<(Option<Uuid>, Option<NewEvent>), Rejection> {
         if context.user().is_ok_and(|user| user == context.target) {
             access::present_user(context, world)?;
             let used = proof::check(context, world)?;
@@ -61,6 +63,10 @@ impl Decide for DeleteUser {
                 "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`, where two factors are in use",
             ),
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
+            optional(
+                "otp",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+            ),
             optional("reason", "text, 1 to 255 characters"),
         ],
         events: &[
@@ -72,6 +78,8 @@ impl Decide for DeleteUser {
             "two_factor_disabled",
             "totp_used",
             "recovery_code_used",
+            "otp_verified",
+            "otp_attempt_failed",
             "admin_action_recorded",
             "admin_roster_changed",
             "login_failed",
@@ -84,7 +92,7 @@ impl Decide for DeleteUser {
             ("conflict", "the target is the last administrator"),
             ("gone", "the account is deleted already"),
         ],
-        example: r#"{"password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","reason":"no use for it"}"#,
+        example: r#"{"password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"},"reason":"no use for it"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
@@ -92,16 +100,15 @@ impl Decide for DeleteUser {
         proof::need(context, needs);
         oauth::need_claims(context, world, needs);
         need_roster_of_admin(context, world, needs);
-        let holdings = context.findings.holdings.iter();
-        for (_, id) in holdings.flat_map(|holdings| &holdings.claims) {
-            needs.want(Key::Claim(ClaimId(id.clone())));
+        for (_, id) in contact::names(context, world) {
+            needs.want(Key::Claim(id));
         }
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
-        let Some(holdings) = &context.findings.holdings else {
+        if context.findings.holdings.is_none() {
             return Err(Rejection::internal("The command got lost on its way to its owner."));
-        };
+        }
         let (by, used) = Self::authority(context, world)?;
         let user = account(context, world)?;
         if user.status == AccountStatus::Deleted {
@@ -119,11 +126,12 @@ impl Decide for DeleteUser {
             by_user_id: by,
         });
         let mut events = vec![deleted.into()];
-        events.extend(releases(user_id, holdings, world));
+        let names = contact::names(context, world).into_iter();
+        events.extend(names.filter_map(|name| contact::release(user_id, name, world)));
         events.extend(sessions_end(context, world, RevokedReason::UserDeleted, by));
         events.extend(keys_end(context, world, by));
         events.extend(links_end(context, world, by));
-        events.extend(used.map(NewEvent::from));
+        events.extend(used);
         if world.credentials(user_id).asks_for_second_factor() {
             let (by_user_id, reason) = (by, None);
             let disabled = TwoFactorDisabled { user_id, by_user_id, reason };
@@ -137,20 +145,6 @@ impl Decide for DeleteUser {
     }
 }
 
-/// The names of the account are free again, as far as they are its own.
-fn releases(owner_id: Uuid, holdings: &Holdings, world: &World) -> impl Iterator<Item = NewEvent> {
-    holdings.claims.iter().filter_map(move |(kind, id)| {
-        let id = ClaimId(id.clone());
-        let claim = world.claim(&id);
-        let released = IdentifierReleased { kind: *kind, owner_id };
-        (claim.owner == Some(owner_id)).then(|| NewEvent {
-            key: id.stream_key(),
-            event: Event::Auth(AuthEvent::IdentifierReleased(released)),
-            expected: Some(claim.seq),
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use echolog_events::{ClaimKind, OauthProvider};
@@ -159,7 +153,7 @@ mod tests {
     use super::super::link_oauth_provider::tests::has_linked;
     use super::super::operators::tests::{greets, names, service, town};
     use super::super::tests::{found, log_in, logged_in};
-    use super::super::{Check, Findings, RegisterUser};
+    use super::super::{Check, Findings, Holdings, RegisterUser};
     use super::*;
     use crate::story::{Story, id};
     use crate::{Actor, ErrorCode};
@@ -181,7 +175,7 @@ mod tests {
     fn holding(story: Story, check: Option<Check>) -> Story {
         let names = [(ClaimKind::Username, "ada"), (ClaimKind::Email, "ada@example.org")];
         let claims = names.map(|(kind, name)| (kind, story.claim(kind, name).0)).to_vec();
-        let holdings = Some(Holdings { claims, version: 0 });
+        let holdings = Some(Holdings { claims });
         story.findings(Findings { holdings, password: check, ..Findings::default() })
     }
 

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::operators::recorded_if_anothers;
 use super::{Authority, authority, need_authority, proof};
 use crate::doc::{Doc, optional};
-use crate::fields::{OneTimeCode, Password, Text, Token};
-use crate::{Context, Decide, Decision, Needs, NewEvent, World};
+use crate::fields::{OneTimeCode, Password, SentCode, Text, Token};
+use crate::{Context, Decide, Decision, Needs, World};
 
 /// Makes a password alone enough again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct DisableTwoFactor {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub recovery_code: Option<Token>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub otp: Option<SentCode>,
     /// Why.
     pub reason: Option<Text<1, 255>>,
 }
@@ -37,6 +40,10 @@ impl Decide for DisableTwoFactor {
             ),
             optional("totp", "text of six digits: what the authenticator shows; **a secret**"),
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
+            optional(
+                "otp",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+            ),
             optional("reason", "text, 1 to 255 characters"),
         ],
         events: &[
@@ -44,6 +51,8 @@ impl Decide for DisableTwoFactor {
             "admin_action_recorded",
             "totp_used",
             "recovery_code_used",
+            "otp_verified",
+            "otp_attempt_failed",
             "login_failed",
             "user_locked",
             "admin_action_recorded",
@@ -52,7 +61,7 @@ impl Decide for DisableTwoFactor {
             ("forbidden", "the target is another user and you are no administrator"),
             ("unauthenticated", "what proves it is not right, or too many attempts failed before"),
         ],
-        example: r#"{"password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","reason":"a new phone"}"#,
+        example: r#"{"password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"},"reason":"a new phone"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
@@ -74,11 +83,11 @@ impl Decide for DisableTwoFactor {
             by_user_id: authority.user(context),
             reason: self.reason.as_ref().map(|reason| reason.as_str().to_owned()),
         });
-        let events = used.into_iter().chain([disabled]).map(NewEvent::from);
+        let events = proof::along(used, vec![disabled.into()]);
         let reason = self.reason.as_ref().map(Text::as_str);
         let action = AdminAction::DisableTwoFactor;
         let recorded = recorded_if_anothers(context, &authority, action, reason, json!({}));
-        Ok(events.chain(recorded).collect())
+        Ok(events.into_iter().chain(recorded).collect())
     }
 }
 

@@ -3,14 +3,17 @@
 //! The secret of an authenticator has to be known to check its codes. It rests nowhere: it follows
 //! from the tenant's key and a salt.
 
-use echolog_events::{CodeHash, CredentialEvent, RecoveryCodeUsed, Time, TotpUsed, Uuid};
+use echolog_events::{
+    CodeHash, CredentialEvent, OtpPurpose, RecoveryCodeUsed, Time, TotpUsed, Uuid,
+};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use totp_rs::{Algorithm, TOTP};
 
 use super::SecondFactor;
-use crate::Context;
+use super::sent::{self, Wrong};
 use crate::state::Credentials;
+use crate::{Context, NewEvent, World};
 
 /// How long a code of an authenticator is shown, in seconds.
 const STEP: u64 = 30;
@@ -49,26 +52,52 @@ pub(super) fn step_of(
     })
 }
 
-/// What showing a second factor leaves, if it is right.
+/// What showing a second factor leaves.
+///
+/// # Errors
+/// What showing a wrong one leaves, besides the attempt that failed.
 pub(super) fn accept(
     context: &Context<'_>,
-    credentials: &Credentials,
+    world: &World,
     shown: &SecondFactor,
+) -> Result<NewEvent, Option<NewEvent>> {
+    let credentials = world.credentials(context.target);
+    let used = match shown {
+        SecondFactor::Totp(shown) => totp(context, credentials, shown),
+        SecondFactor::RecoveryCode(shown) => recovery(context, credentials, shown),
+        SecondFactor::Sent(shown) => {
+            let by = credentials.sent.filter(|_| credentials.authenticator.is_none());
+            let by = by.ok_or(None)?;
+            let purposes = [OtpPurpose::Login, OtpPurpose::TwoFactor];
+            let code = sent::right(context, world, shown, &purposes).map_err(Wrong::leaves)?;
+            if code.identifier_type != by.identifier_type() {
+                return Err(None);
+            }
+            return Ok(sent::used(context, world, shown.otp_id, None));
+        }
+    };
+    used.map(NewEvent::from).ok_or(None)
+}
+
+fn totp(
+    context: &Context<'_>,
+    credentials: &Credentials,
+    shown: &CodeHash,
 ) -> Option<CredentialEvent> {
-    let user_id = context.target;
-    match shown {
-        SecondFactor::Totp(shown) => {
-            let own = credentials.authenticator.as_ref()?;
-            let step = step_of(context, (own.id, &own.salt), Some(own.step), shown)?;
-            Some(CredentialEvent::TotpUsed(TotpUsed { user_id, factor_id: own.id, step }))
-        }
-        SecondFactor::RecoveryCode(shown) => {
-            let (code_id, _) =
-                credentials.recovery_codes.iter().find(|(_, hash)| *hash == shown)?;
-            let code_id = *code_id;
-            Some(CredentialEvent::RecoveryCodeUsed(RecoveryCodeUsed { user_id, code_id }))
-        }
-    }
+    let own = credentials.authenticator.as_ref()?;
+    let step = step_of(context, (own.id, &own.salt), Some(own.step), shown)?;
+    let (user_id, factor_id) = (context.target, own.id);
+    Some(CredentialEvent::TotpUsed(TotpUsed { user_id, factor_id, step }))
+}
+
+fn recovery(
+    context: &Context<'_>,
+    credentials: &Credentials,
+    shown: &CodeHash,
+) -> Option<CredentialEvent> {
+    let (code_id, _) = credentials.recovery_codes.iter().find(|(_, hash)| *hash == shown)?;
+    let (user_id, code_id) = (context.target, *code_id);
+    Some(CredentialEvent::RecoveryCodeUsed(RecoveryCodeUsed { user_id, code_id }))
 }
 
 fn step(time: Time) -> u64 {

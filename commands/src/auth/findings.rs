@@ -19,7 +19,7 @@ pub struct Findings {
     /// For `refresh_session`; nothing if what was shown is no token of ours for this user.
     #[serde(default)]
     pub refresh: Option<Refresh>,
-    /// For `delete_user`.
+    /// For `delete_user`, `change_email` and `change_phone`.
     #[serde(default)]
     pub holdings: Option<Holdings>,
     /// Whether it is the password of the target's account, where somebody who is logged in has to show
@@ -59,6 +59,12 @@ pub struct Findings {
     /// What a provider says.
     #[serde(default)]
     pub oauth: Option<Vouched>,
+    /// That the actor has an e-mail address.
+    #[serde(default)]
+    pub email_proof: Option<ShownProof>,
+    /// That the actor has a phone number.
+    #[serde(default)]
+    pub phone_proof: Option<ShownProof>,
 }
 
 impl Findings {
@@ -82,6 +88,28 @@ pub enum SecondFactor {
     Totp(CodeHash),
     /// A recovery code.
     RecoveryCode(CodeHash),
+    /// A code that was sent.
+    Sent(SentCode),
+}
+
+/// A code that was sent to somebody, as far as it may be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentCode {
+    /// The id of the code that it ought to be.
+    pub otp_id: Uuid,
+    /// What would have been kept of it.
+    pub hash: CodeHash,
+}
+
+/// What is told of a code that was right, to show it elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShownProof {
+    /// The account that the code was asked for under: a user's, or a stand-in.
+    pub account: Uuid,
+    /// The code's id.
+    pub otp_id: Uuid,
+    /// Of the proof.
+    pub hash: TokenHash,
 }
 
 /// An authenticator that was made up and nobody was told the secret of.
@@ -120,6 +148,9 @@ pub struct Login {
     pub identifier: String,
     /// Whether the password is that of the account.
     pub check: Check,
+    /// The code that was shown in place of a password.
+    #[serde(default)]
+    pub code: Option<SentCode>,
     /// Tokens for the session, if it is going to be one.
     pub tokens: NewTokens,
     /// A name for the device, in case that the client gave none.
@@ -145,13 +176,11 @@ pub struct NewPassword {
     pub hash: Option<PasswordHash>,
 }
 
-/// What an account has, as its own events tell it.
+/// What an account has had from its beginning, as its first event tells it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Holdings {
-    /// The claims to its names: the ids of their streams.
+    /// The claims to the names that it was registered with: the ids of their streams.
     pub claims: Vec<(ClaimKind, String)>,
-    /// The sequence of the last event of the account that was read: nothing may have come after it.
-    pub version: u64,
 }
 
 /// What became of a password.
@@ -235,13 +264,13 @@ pub struct NewReset {
     pub hash: TokenHash,
 }
 
-/// A token for a password that was lost, and another password.
+/// What stands for a password that was lost, and another password.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reset {
-    /// The id of the token that it ought to be.
+    /// The id of the token, or of the code, that it ought to be.
     pub reset_id: Uuid,
-    /// Of the token that was shown.
-    pub hash: TokenHash,
+    /// What was shown.
+    pub shown: ShownReset,
     /// The number of the hash that the account had.
     pub password: u32,
     /// What the new password was hashed to.
@@ -273,4 +302,14 @@ pub struct Identity {
     pub email: Option<String>,
     /// `sub`, `name`, `email` and `picture`, as far as they are known.
     pub profile: JsonMap,
+}
+
+/// What stands for a password that was lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShownReset {
+    /// A token.
+    Token(TokenHash),
+    /// A one-time code.
+    Code(CodeHash),
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::enable_two_factor::{generated, told};
 use super::proof;
 use crate::doc::{Doc, optional};
-use crate::fields::{OneTimeCode, Password, Token};
-use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World, access};
+use crate::fields::{OneTimeCode, Password, SentCode, Token};
+use crate::{Context, Decide, Decision, Needs, Rejection, World, access};
 
 /// Asks for new recovery codes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct GenerateRecoveryCodes {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub recovery_code: Option<Token>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub otp: Option<SentCode>,
 }
 
 impl Decide for GenerateRecoveryCodes {
@@ -35,11 +38,17 @@ impl Decide for GenerateRecoveryCodes {
                 "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`",
             ),
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
+            optional(
+                "otp",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+            ),
         ],
         events: &[
             "recovery_codes_generated",
             "totp_used",
             "recovery_code_used",
+            "otp_verified",
+            "otp_attempt_failed",
             "login_failed",
             "user_locked",
         ],
@@ -47,7 +56,7 @@ impl Decide for GenerateRecoveryCodes {
             ("unauthenticated", "what proves it is not right, or too many attempts failed before"),
             ("conflict", "no second factor is in use"),
         ],
-        example: r#"{"password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456"}"#,
+        example: r#"{"password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"}}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
@@ -61,7 +70,7 @@ impl Decide for GenerateRecoveryCodes {
         if !world.credentials(user_id).asks_for_second_factor() {
             return Err(Rejection::conflict("No second factor is in use."));
         }
-        Ok(used.into_iter().chain([generated(context)?]).map(NewEvent::from).collect())
+        Ok(proof::along(used, vec![generated(context)?.into()]))
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {

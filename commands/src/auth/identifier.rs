@@ -23,3 +23,9 @@ pub(super) fn canonical(text: &str, kind: NameType) -> Option<String> {
         NameType::Username => Username::try_from(text).ok().map(|it| it.canonical()),
     }
 }
+
+/// The same, of a name whose kind was given or shows.
+pub(super) fn typed(text: &str, kind_given: Option<NameType>) -> Option<(NameType, String)> {
+    let kind = kind_given.unwrap_or_else(|| kind(text));
+    Some((kind, canonical(text, kind)?))
+}

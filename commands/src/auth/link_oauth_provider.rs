@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::findings::Check;
 use super::{OauthProof, oauth, proof};
 use crate::doc::{Doc, optional, required};
-use crate::fields::{CodeVerifier, OneTimeCode, Password, ProviderToken, Text, Token};
-use crate::{Context, Decide, Decision, Needs, NewEvent, World, access};
+use crate::fields::{CodeVerifier, OneTimeCode, Password, ProviderToken, SentCode, Text, Token};
+use crate::{Context, Decide, Decision, Needs, World, access};
 
 /// Lets an identity at a provider speak for the user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct LinkOauthProvider {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub recovery_code: Option<Token>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub otp: Option<SentCode>,
 }
 
 impl LinkOauthProvider {
@@ -87,10 +90,16 @@ impl Decide for LinkOauthProvider {
                 "text of six digits: what the authenticator shows; **a secret**; needed, or `recovery_code`, where two factors are in use",
             ),
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
+            optional(
+                "otp",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+            ),
         ],
         events: &[
             "totp_used",
             "recovery_code_used",
+            "otp_verified",
+            "otp_attempt_failed",
             "oauth_provider_linked",
             "identifier_claimed",
             "login_failed",
@@ -109,7 +118,7 @@ impl Decide for LinkOauthProvider {
                 "the operator has not set the provider up, or it does not answer, or with nonsense",
             ),
         ],
-        example: r#"{"provider":"google","code":"4/0AY0e-g7","code_verifier":"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk","redirect_uri":"https://app.example.org/callback","nonce":"n-0S6_WzA2Mj","id_token":"eyJhbGciOiJSUzI1NiJ9.e30.c2ln","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456"}"#,
+        example: r#"{"provider":"google","code":"4/0AY0e-g7","code_verifier":"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk","redirect_uri":"https://app.example.org/callback","nonce":"n-0S6_WzA2Mj","id_token":"eyJhbGciOiJSUzI1NiJ9.e30.c2ln","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"}}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
@@ -125,7 +134,7 @@ impl Decide for LinkOauthProvider {
         let identity = oauth::vouched(context)?;
         let has_password = context.findings.password == Some(Check::Right);
         let linked = oauth::links(context, world, identity, has_password)?;
-        Ok(used.map(NewEvent::from).into_iter().chain(linked).collect())
+        Ok(proof::along(used, linked.into_iter().collect()))
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {

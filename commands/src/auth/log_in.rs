@@ -1,16 +1,17 @@
 use echolog_events::{
     AccountStatus, DeviceType, Event, IdentifierType, LoginFailed, LoginFailure, LoginMethod,
-    LoginSucceeded, PasswordEvent, PasswordRehashed, Platform, RevokedReason, SessionEvent,
-    SessionStarted, Stream, UnlockedBy, UserUnlocked, Uuid,
+    LoginSucceeded, OtpPurpose, PasswordEvent, PasswordRehashed, Platform, RevokedReason,
+    SessionEvent, SessionStarted, Stream, UnlockedBy, UserUnlocked, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::findings::{Check, Login};
+use super::sent::{self, Wrong};
 use super::{check_age, credentials_are_not_right, ends, identifier, proof};
 use crate::doc::{Doc, optional, required};
-use crate::fields::{DeviceMetadata, OneTimeCode, Password, Text, Token};
-use crate::state::Sessions;
+use crate::fields::{DeviceMetadata, OneTimeCode, Password, SentCode, Text, Token};
+use crate::state::{Code, Sessions};
 use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World};
 
 /// How many sessions an account has at most; the one that would end first makes room.
@@ -38,7 +39,7 @@ impl From<NameType> for IdentifierType {
     }
 }
 
-/// Begins a session for somebody who knows the password.
+/// Begins a session for somebody who proves who they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogIn {
@@ -55,6 +56,9 @@ pub struct LogIn {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub recovery_code: Option<Token>,
+    /// In place of the password, or with it as the second factor. Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub otp: Option<SentCode>,
     /// What tells the device from the user's others.
     pub device_id: Option<Text<1, 255>>,
     /// What its owner calls it.
@@ -91,8 +95,17 @@ impl LogIn {
         world: &World,
         sessions: &Sessions,
         login: &Login,
+        code: Option<&Result<&Code, Wrong>>,
     ) -> Option<LoginFailure> {
-        proof::failure(context, sessions, login.check).or_else(|| {
+        let shown = match (code, login.check) {
+            (None, check) => check,
+            (Some(Err(_)), _) if !sessions.is_locked(context.time) => {
+                return Some(LoginFailure::WrongCode);
+            }
+            (Some(_), Check::Unknown) => Check::Unknown,
+            (Some(_), Check::Right | Check::Wrong | Check::NoPassword) => Check::Right,
+        };
+        proof::failure(context, sessions, shown).or_else(|| {
             match world.user(context.target)?.status_at(context.time) {
                 AccountStatus::Active | AccountStatus::Pending => None,
                 AccountStatus::Suspended => Some(LoginFailure::Suspended),
@@ -190,12 +203,16 @@ impl Decide for LogIn {
                 "identifier_type",
                 "`username`, `email` or `phone`; default: `email` with an `@` in it, `phone` with a `+` in front, else `username`",
             ),
-            optional("password", "text, 8 to 256 bytes; **a secret**; there is no other proof yet"),
+            optional("password", "text, 8 to 256 bytes; **a secret**; needed, or `otp`"),
             optional(
                 "totp",
                 "text of six digits: what the authenticator shows; **a secret**; this or `recovery_code` is needed where two factors are in use",
             ),
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
+            optional(
+                "otp",
+                "map of `otp_id` and `code`: one that was sent for `login`; **a secret**; in place of the password, or with it where that is the second factor",
+            ),
             optional(
                 "device_id",
                 "text, 1 to 255: what tells the device from the user's others; a device has one session, a new one ends the one before",
@@ -214,8 +231,12 @@ impl Decide for LogIn {
             "login_succeeded",
             "totp_used",
             "recovery_code_used",
+            "otp_verified",
+            "email_verified",
+            "phone_verified",
             "password_rehashed",
             "login_failed",
+            "otp_attempt_failed",
             "user_locked",
         ],
         refused: &[
@@ -230,23 +251,31 @@ impl Decide for LogIn {
             ("forbidden", "they are right, but the account is suspended or banned"),
             ("conflict", "there was a session with this id already"),
         ],
-        example: r#"{"identifier":"ada@example.org","identifier_type":"email","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","device_id":"b7c1","device_name":"Ada's phone","device_type":"mobile","platform":"ios","device_fingerprint":"f1","device_metadata":{"os_version":"19.1"},"fcm_token":"d2Vi"}"#,
+        example: r#"{"identifier":"ada@example.org","identifier_type":"email","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"},"device_id":"b7c1","device_name":"Ada's phone","device_type":"mobile","platform":"ios","device_fingerprint":"f1","device_metadata":{"os_version":"19.1"},"fcm_token":"d2Vi"}"#,
     };
 
-    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+    fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
         proof::need(context, needs);
+        if let Some(code) = context.findings.login.as_ref().and_then(|login| login.code.as_ref()) {
+            sent::need(context, world, code.otp_id, needs);
+        }
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
         let Some(login) = &context.findings.login else {
-            return Err(Rejection::invalid("password", "A password is needed."));
+            return Err(Rejection::invalid("password", "A password or a code is needed."));
         };
         let sessions = world.sessions(context.target);
         check_age(context, login.session_id)?;
-        proof::check_is_present(sessions, login.password)?;
-        if let Some(reason) = self.failure(context, world, sessions, login) {
+        let code = login.code.as_ref();
+        let code = code.map(|code| sent::right(context, world, code, &[OtpPurpose::Login]));
+        if code.is_none() {
+            proof::check_is_present(sessions, login.password)?;
+        }
+        if let Some(reason) = self.failure(context, world, sessions, login, code.as_ref()) {
             let attempt = self.attempt(context, login, reason);
-            return Err(proof::failed(context, sessions, attempt));
+            let wrong = code.and_then(Result::err).and_then(Wrong::leaves);
+            return Err(proof::failed(context, sessions, attempt).leaving(wrong));
         }
         if world.user(context.target).is_none() {
             return Err(credentials_are_not_right());
@@ -272,7 +301,7 @@ impl Decide for LogIn {
             session_id: login.session_id,
             identifier: login.identifier.clone(),
             identifier_type: self.name_type().into(),
-            method: LoginMethod::Password,
+            method: if code.is_some() { LoginMethod::Code } else { LoginMethod::Password },
             origin: context.findings.origin.clone(),
             device_id: self.device(login),
         }));
@@ -281,12 +310,14 @@ impl Decide for LogIn {
             let event = PasswordRehashed { user_id, number, password_hash };
             NewEvent::from(PasswordEvent::PasswordRehashed(event))
         });
-        Ok(events
-            .into_iter()
-            .map(NewEvent::from)
-            .chain(rehashed)
-            .chain(second_factor.map(NewEvent::from))
-            .collect())
+        let mut events: Vec<NewEvent> = events.into_iter().map(NewEvent::from).collect();
+        events.extend(rehashed);
+        events.extend(second_factor);
+        if let (Some(shown), Some(Ok(code))) = (&login.code, code) {
+            events.push(sent::used(context, world, shown.otp_id, None));
+            events.extend(sent::verifies(context, world, code));
+        }
+        Ok(events)
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {
@@ -389,12 +420,17 @@ mod tests {
         assert_eq!(events, ["session_revoked", "session_started", "login_succeeded"]);
     }
 
+    /// What a client hears of it.
+    fn said(no: Rejection) -> Rejection {
+        Rejection { events: Box::default(), ..no }
+    }
+
     #[test]
     fn all_who_fail_hear_the_same() {
         for check in [Check::Wrong, Check::NoPassword, Check::Unknown] {
             let no = attempt(story(), 1, check).expect_err("not right");
             assert_eq!(names(no.events.clone()), ["login_failed"]);
-            assert_eq!(no.leaving([]), credentials_are_not_right());
+            assert_eq!(said(no), credentials_are_not_right());
         }
     }
 
@@ -404,7 +440,7 @@ mod tests {
         assert_eq!(names(no.events), ["login_failed", "user_locked"]);
         let no = attempt(after_failures(5), 9, Check::Right).expect_err("locked");
         assert_eq!(names(no.events.clone()), ["login_failed"]);
-        assert_eq!(no.leaving([]), credentials_are_not_right());
+        assert_eq!(said(no), credentials_are_not_right());
     }
 
     #[test]

@@ -3,9 +3,12 @@
 mod apply_retention;
 mod ban_user;
 mod begin_two_factor;
+mod change_email;
 mod change_password;
+mod change_phone;
 mod change_user_role;
 mod complete_password_reset;
+mod contact;
 mod create_api_key;
 mod delete_user;
 mod disable_two_factor;
@@ -30,6 +33,7 @@ mod request_password_reset;
 mod revoke_all_sessions;
 mod revoke_api_key;
 mod revoke_session;
+mod sent;
 mod standing;
 mod suspend_user;
 mod unlink_oauth_provider;
@@ -45,7 +49,9 @@ use crate::{Actor, Context, Key, Needs, Rejection, World, access};
 pub use apply_retention::ApplyRetention;
 pub use ban_user::BanUser;
 pub use begin_two_factor::BeginTwoFactor;
+pub use change_email::ChangeEmail;
 pub use change_password::ChangePassword;
+pub use change_phone::ChangePhone;
 pub use change_user_role::ChangeUserRole;
 pub use complete_password_reset::CompletePasswordReset;
 pub use create_api_key::CreateApiKey;
@@ -55,7 +61,8 @@ pub use enable_two_factor::EnableTwoFactor;
 pub use expire_session::ExpireSession;
 pub use findings::{
     Check, Findings, Holdings, Identity, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
-    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode, Vouched,
+    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, SentCode, ShownCode,
+    ShownProof, ShownReset, Vouched,
 };
 pub use generate_recovery_codes::GenerateRecoveryCodes;
 pub use link_oauth_provider::LinkOauthProvider;
@@ -213,6 +220,7 @@ mod tests {
                 session_id: session(number),
                 identifier: "ada".to_owned(),
                 check,
+                code: None,
                 tokens: tokens(number, 0),
                 device_id: format!("made up {number}"),
                 password: 0,

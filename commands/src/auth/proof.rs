@@ -1,10 +1,8 @@
 //! Proving once more who one is: before what a stolen connection must not be able to do.
 
-use echolog_events::{
-    CredentialEvent, IdentifierType, LoginFailed, LoginFailure, SessionEvent, UserLocked,
-};
+use echolog_events::{IdentifierType, LoginFailed, LoginFailure, SessionEvent, UserLocked};
 
-use super::{Check, credentials_are_not_right, factors};
+use super::{Check, SecondFactor, credentials_are_not_right, factors};
 use serde_json::json;
 
 use crate::state::Sessions;
@@ -15,15 +13,15 @@ pub(super) fn need(context: &Context<'_>, needs: &mut Needs) {
     needs.want(Key::User(context.target));
     needs.want(Key::Sessions(context.target));
     needs.want(Key::Credentials(context.target));
+    if let Some(SecondFactor::Sent(_)) = context.findings.second_factor {
+        needs.want(Key::Codes(context.target));
+    }
 }
 
 /// Demands the password once more, and a second factor where one is in use: whoever has got hold of a
 /// session and a password must not be able to shut its owner out. (An account without a password shows
 /// its second factor alone.) Returns what showing it leaves. A wrong one counts like an attempt to log in.
-pub(super) fn check(
-    context: &Context<'_>,
-    world: &World,
-) -> Result<Option<CredentialEvent>, Rejection> {
+pub(super) fn check(context: &Context<'_>, world: &World) -> Result<Option<NewEvent>, Rejection> {
     let shown = context.findings;
     let sessions = world.sessions(context.target);
     let fail = |reason| Err(failed(context, sessions, attempt(context, reason)));
@@ -48,20 +46,27 @@ pub(super) fn second_factor(
     context: &Context<'_>,
     world: &World,
     attempt: impl FnOnce(LoginFailure) -> LoginFailed,
-) -> Result<Option<CredentialEvent>, Rejection> {
-    let credentials = world.credentials(context.target);
-    if !credentials.asks_for_second_factor() {
-        return Ok(None);
-    }
+) -> Result<Option<NewEvent>, Rejection> {
+    let Some(ways) = world.credentials(context.target).second_factors() else { return Ok(None) };
     let Some(shown) = &context.findings.second_factor else {
-        let ways = json!({ "second_factor": ["totp", "recovery_code"] });
         let no = Rejection::unauthenticated("A second factor is needed.");
-        return Err(no.with_data(ways));
+        return Err(no.with_data(json!({ "second_factor": ways })));
     };
-    factors::accept(context, credentials, shown).map(Some).ok_or_else(|| {
+    factors::accept(context, world, shown).map(Some).map_err(|left| {
         let attempt = attempt(LoginFailure::WrongSecondFactor);
-        failed(context, world.sessions(context.target), attempt)
+        failed(context, world.sessions(context.target), attempt).leaving(left)
     })
+}
+
+/// What showing a proof leaves, along with what it was shown for: the first event of a command is in the
+/// stream of its target, and an authenticator is used before it ends.
+pub(super) fn along(used: Option<NewEvent>, done: Vec<NewEvent>) -> Vec<NewEvent> {
+    let stream = done.first().map(|done| done.key.stream);
+    let (first, last) = match used {
+        Some(used) if Some(used.key.stream) == stream => (Some(used), None),
+        used => (None, used),
+    };
+    first.into_iter().chain(done).chain(last).collect()
 }
 
 /// Why what was shown does not count as right, by itself or because of a lock.
@@ -112,6 +117,7 @@ pub(super) fn counts(reason: LoginFailure) -> bool {
         LoginFailure::UnknownIdentifier
         | LoginFailure::WrongPassword
         | LoginFailure::WrongSecondFactor
+        | LoginFailure::WrongCode
         | LoginFailure::NoPassword => true,
         LoginFailure::Locked
         | LoginFailure::Suspended
@@ -133,6 +139,7 @@ pub(super) fn failed(
         | LoginFailure::WrongPassword
         | LoginFailure::WrongSecondFactor
         | LoginFailure::NoPassword
+        | LoginFailure::WrongCode
         | LoginFailure::Locked
         | LoginFailure::Deleted => credentials_are_not_right(),
     };

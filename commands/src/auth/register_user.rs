@@ -1,11 +1,14 @@
 use echolog_events::{
-    AccountStatus, AuthEvent, ClaimKind, Event, IdentifierClaimed, PasswordHash, Stream, StreamKey,
-    UserRegistered, UserRole, UserType,
+    AccountEvent, AccountStatus, AuthEvent, ClaimKind, EmailVerified, Event, IdentifierClaimed,
+    OtpPurpose, PasswordHash, PhoneVerified, Stream, StreamKey, UserRegistered, UserRole, UserType,
 };
 use serde::{Deserialize, Serialize};
 
+use super::contact::taken;
+use super::findings::ShownProof;
+use super::sent::check_proof;
 use crate::doc::{Doc, optional};
-use crate::fields::{Email, ImportedHash, Password, PhoneNumber, Text, Username};
+use crate::fields::{Email, ImportedHash, Password, PhoneNumber, Text, Token, Username};
 use crate::{Actor, ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
 
 /// Opens an account.
@@ -28,7 +31,13 @@ pub struct RegisterUser {
     /// Of a password that was hashed elsewhere.
     #[serde(rename = "password_hash", skip_serializing)]
     pub imported_hash: Option<ImportedHash>,
-    /// What the request path made of the one or the other.
+    /// That one has the address. Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub email_proof: Option<Token>,
+    /// That one has the number. Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub phone_proof: Option<Token>,
+    /// What the request path made of the password, or of its hash.
     #[serde(skip)]
     pub password_hash: Option<PasswordHash>,
 }
@@ -52,6 +61,57 @@ impl RegisterUser {
             .or_else(|| self.email.as_ref().and_then(local_part))
             .unwrap_or_else(|| "User".to_owned())
     }
+}
+
+impl RegisterUser {
+    /// What is known of the address and the number because of a proof.
+    fn verified(&self, context: &Context<'_>, world: &World) -> Result<Vec<NewEvent>, Rejection> {
+        let user_id = context.target;
+        let found = context.findings;
+        let email = self.email.as_ref().map(Email::as_str);
+        let phone = self.phone_number.as_ref().map(PhoneNumber::as_str);
+        let of_email = |email: String| {
+            AccountEvent::EmailVerified(EmailVerified { user_id, email, activates: false })
+        };
+        let of_phone = |phone_number: String| {
+            AccountEvent::PhoneVerified(PhoneVerified { user_id, phone_number, activates: false })
+        };
+        let email = proven(context, world, (ClaimKind::Email, email), &found.email_proof)?;
+        let phone = proven(context, world, (ClaimKind::PhoneNumber, phone), &found.phone_proof)?;
+        Ok(email.map(of_email).into_iter().chain(phone.map(of_phone)).map(NewEvent::from).collect())
+    }
+}
+
+/// The name, if there is a proof that somebody has it.
+fn proven(
+    context: &Context<'_>,
+    world: &World,
+    (kind, name): (ClaimKind, Option<&str>),
+    proof: &Option<ShownProof>,
+) -> Result<Option<String>, Rejection> {
+    let field = match kind {
+        ClaimKind::Email => "email_proof",
+        ClaimKind::PhoneNumber
+        | ClaimKind::Username
+        | ClaimKind::DirectPair
+        | ClaimKind::OauthIdentity => "phone_proof",
+    };
+    match (name, proof) {
+        (Some(name), Some(proof)) => {
+            let id = ClaimId::new(&context.settings.claim_key, kind, name);
+            check_proof(context, world, proof, &id, OtpPurpose::Registration)?;
+            Ok(Some(name.to_owned()))
+        }
+        (None, Some(_)) => Err(Rejection::invalid(field, "This is a proof of nothing.")),
+        (Some(_), None) if context.settings.require_contact_proof && !is_service(context) => {
+            Err(Rejection::invalid(field, "This takes the proof of a code here."))
+        }
+        (_, None) => Ok(None),
+    }
+}
+
+fn is_service(context: &Context<'_>) -> bool {
+    matches!(context.actor, Actor::Service(_))
 }
 
 impl Decide for RegisterUser {
@@ -79,8 +139,13 @@ impl Decide for RegisterUser {
                 "password_hash",
                 "text: instead of `password`, from services only, what another system hashed it to: Argon2id, or bcrypt (`$2a$`, `$2b$`, `$2y$`) of cost 4 to 14; send the command by `req.`",
             ),
+            optional(
+                "email_proof",
+                "text: what `verify_otp` told of a code that was asked for with this address for `registration`; **a secret**; the address counts as verified then",
+            ),
+            optional("phone_proof", "text: the same of the phone number; **a secret**"),
         ],
-        events: &["user_registered", "identifier_claimed"],
+        events: &["user_registered", "identifier_claimed", "email_verified", "phone_verified"],
         refused: &[
             (
                 "forbidden",
@@ -90,14 +155,20 @@ impl Decide for RegisterUser {
                 "already_exists",
                 "the target is a user already, or a value is taken (`field` says which)",
             ),
+            ("gone", "a proof is not right, is of another value, or has expired"),
+            ("invalid", "the operator takes addresses and numbers with a proof only"),
         ],
-        example: r#"{"username":"ada","email":"ada@example.org","phone_number":"+442071838750","display_name":"Ada Lovelace","user_type":"web","password":"correct horse battery","password_hash":"$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"}"#,
+        example: r#"{"username":"ada","email":"ada@example.org","phone_number":"+442071838750","display_name":"Ada Lovelace","user_type":"web","password":"correct horse battery","password_hash":"$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW","email_proof":"eo_AZLzxKqq","phone_proof":"eo_AZLzxKqr"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
         needs.want(Key::User(context.target));
         for (kind, value) in self.claims() {
             needs.want(Key::Claim(ClaimId::new(&context.settings.claim_key, kind, &value)));
+        }
+        let proofs = [&context.findings.email_proof, &context.findings.phone_proof];
+        for proof in proofs.into_iter().flatten() {
+            needs.want(Key::Codes(proof.account));
         }
     }
 
@@ -118,6 +189,8 @@ impl Decide for RegisterUser {
         if world.user(user_id).is_some() {
             return Err(Rejection::already_exists("There is a user with this id already."));
         }
+        let verified = self.verified(context, world)?;
+        let waits = context.settings.require_verified_contact && verified.is_empty();
         let mut events = vec![NewEvent::new(
             StreamKey::of(Stream::User, user_id),
             Event::Auth(AuthEvent::UserRegistered(UserRegistered {
@@ -129,10 +202,9 @@ impl Decide for RegisterUser {
                 display_name: self.display_name(),
                 user_type: self.user_type.unwrap_or_default(),
                 role: UserRole::User,
-                account_status: if context.settings.require_verified_contact {
-                    AccountStatus::Pending
-                } else {
-                    AccountStatus::Active
+                account_status: match waits {
+                    true => AccountStatus::Pending,
+                    false => AccountStatus::Active,
                 },
             })),
         )];
@@ -140,12 +212,7 @@ impl Decide for RegisterUser {
             let id = ClaimId::new(&context.settings.claim_key, kind, &value);
             let claim = world.claim(&id);
             if claim.owner.is_some() {
-                let mut taken = Rejection::already_exists(format!(
-                    "The {} is taken.",
-                    kind.name().replace('_', " ")
-                ));
-                taken.field = Some(kind.name().to_owned());
-                return Err(taken);
+                return Err(taken(kind));
             }
             events.push(NewEvent {
                 key: id.stream_key(),
@@ -156,6 +223,7 @@ impl Decide for RegisterUser {
                 expected: Some(claim.seq),
             });
         }
+        events.extend(verified);
         Ok(events)
     }
 }

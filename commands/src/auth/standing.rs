@@ -141,7 +141,12 @@ impl Ended {
                 | AuthEvent::AdminRosterChanged(_),
             )
             | Event::Accounts(
-                AccountEvent::UserReinstated(_) | AccountEvent::UserRoleChanged(_),
+                AccountEvent::UserReinstated(_)
+                | AccountEvent::UserRoleChanged(_)
+                | AccountEvent::EmailChanged(_)
+                | AccountEvent::PhoneChanged(_)
+                | AccountEvent::EmailVerified(_)
+                | AccountEvent::PhoneVerified(_),
             )
             // Whoever changes a password ends sessions by name.
             | Event::Passwords(_)

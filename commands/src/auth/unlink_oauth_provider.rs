@@ -24,7 +24,7 @@ impl Decide for UnlinkOauthProvider {
             ("forbidden", "the target is another user"),
             (
                 "conflict",
-                "there is no other way left to log in: neither a password nor another link",
+                "there is no other way left to log in: no password, no verified address or number, no other link",
             ),
         ],
         example: r#"{"provider":"google"}"#,
@@ -32,6 +32,7 @@ impl Decide for UnlinkOauthProvider {
 
     fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
         need_authority(context, needs);
+        needs.want(Key::User(context.target));
         needs.want(Key::Credentials(context.target));
         needs.want(Key::Sessions(context.target));
         oauth::need_claims(context, world, needs);
@@ -47,7 +48,10 @@ impl Decide for UnlinkOauthProvider {
         let Some(link) = links.of.get(&self.provider) else { return Ok(Vec::new()) };
         // The first password has the number 0.
         let has_password = links.has_password || world.sessions(context.target).password > 0;
-        if !has_password && links.of.len() == 1 {
+        // Codes go there.
+        let user = world.user(context.target);
+        let has_contact = user.is_some_and(|user| user.email_verified || user.phone_verified);
+        if !has_password && !has_contact && links.of.len() == 1 {
             return Err(Rejection::conflict(
                 "There is no other way left to log in: choose a password first.",
             ));

@@ -1,14 +1,12 @@
-use echolog_events::{CodeEvent, Event, OtpAttemptFailed, OtpPurpose, OtpVerified, Stream, Uuid};
+use echolog_events::{CodeEvent, Event, OtpPurpose, Stream, Uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::findings::ShownCode;
-use super::request_otp::is_for_users;
-use super::{NameType, identifier};
+use super::sent::{self, Wrong};
+use super::{NameType, SentCode, identifier};
 use crate::doc::{Doc, optional};
 use crate::fields::{OneTimeCode, Text};
-use crate::state::{Code, Codes};
-use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
+use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
 
 /// Shows a one-time code.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,9 +25,7 @@ impl VerifyOtp {
     /// Where the code went, as an account would have claimed it, and what kind of name that is.
     #[must_use]
     pub fn canonical(&self) -> Option<(NameType, String)> {
-        let text = self.identifier.as_ref()?.as_str();
-        let kind = self.identifier_type.unwrap_or_else(|| identifier::kind(text));
-        Some((kind, identifier::canonical(text, kind)?))
+        identifier::typed(self.identifier.as_ref()?.as_str(), self.identifier_type)
     }
 }
 
@@ -38,46 +34,33 @@ pub(super) fn not_right() -> Rejection {
     Rejection::unauthenticated("The code is not right.")
 }
 
-/// The code that was shown, if it is the right one.
-///
-/// # Errors
-/// `gone` if there is none that could be shown, `unauthenticated` if it is another, which counts.
-fn shown<'c>(
-    context: &Context<'_>,
-    codes: &'c Codes,
-    shown: &ShownCode,
-) -> Result<&'c Code, Rejection> {
-    let code = codes.open.get(&shown.otp_id).filter(|code| code.is_good(context.time));
-    let code = code.ok_or_else(|| {
-        Rejection::gone("The code has expired, was used, replaced or guessed wrong too often.")
-    })?;
-    if code.hash == shown.hash {
-        return Ok(code);
+/// The answer to whoever shows a code that could not be right.
+fn gone() -> Rejection {
+    Rejection::gone("The code has expired, was used, replaced or guessed wrong too often.")
+}
+
+/// The answer to whoever shows a wrong code where nothing else proves who it is.
+pub(super) fn refused(wrong: Wrong) -> Rejection {
+    match wrong {
+        Wrong::Gone => gone(),
+        Wrong::Another(attempt) => not_right().leaving([attempt]),
     }
-    let failed = CodeEvent::OtpAttemptFailed(OtpAttemptFailed {
-        account_id: context.target,
-        user_id: shown.user_id,
-        otp_id: shown.otp_id,
-        attempts: code.attempts + 1,
-        origin: context.findings.origin.clone(),
-    });
-    Err(not_right().leaving([NewEvent::from(failed)]))
 }
 
 impl Decide for VerifyOtp {
     const STREAM: Stream = Stream::Code;
     const DOC: Doc = Doc {
-        summary: "Shows a code that was sent. The outcome's `data` has a `proof`, a token that is told once and proves for fifteen minutes that it was the right one. Codes for `login` and `password_reset` are shown where they are used.",
+        summary: "Shows a code that was sent. The outcome's `data` has a `proof`, a token that is told once and proves for fifteen minutes that it was the right one. An address or number of the account that nobody had verified is verified by it. Codes for `login`, `password_reset` and `2fa` are shown where they are used.",
         target: "the code's id, as of `request_otp`",
         fields: &[
             optional(
                 "identifier",
-                "text, 1 to 255: where the code went; left out for `2fa`, `phone_change` and `email_verification`",
+                "text, 1 to 255: where the code went; left out for `phone_change` and `email_verification`",
             ),
             optional("identifier_type", "`email` or `phone`, as of `request_otp`"),
             optional("code", "text, 6 digits; **a secret**; needed"),
         ],
-        events: &["otp_verified", "otp_attempt_failed"],
+        events: &["otp_verified", "email_verified", "phone_verified", "otp_attempt_failed"],
         refused: &[
             ("unauthenticated", "it is another code: the fifth wrong one is the last"),
             (
@@ -89,35 +72,35 @@ impl Decide for VerifyOtp {
         example: r#"{"identifier":"ada@example.org","identifier_type":"email","code":"123456"}"#,
     };
 
-    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+    fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
         needs.want(Key::Codes(context.target));
+        if let Some(found) = &context.findings.shown_code {
+            sent::need(context, world, found.otp_id, needs);
+        }
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
         let Some(found) = &context.findings.shown_code else {
             return Err(Rejection::invalid("code", "A code is needed."));
         };
-        let codes = world.codes(context.target);
-        let purpose = codes.open.get(&found.otp_id).map(|code| code.purpose);
+        let open = &world.codes(context.target).open;
+        let Some(purpose) = open.get(&found.otp_id).map(|code| code.purpose) else {
+            return Err(gone());
+        };
         match purpose {
-            Some(OtpPurpose::Login | OtpPurpose::PasswordReset) => {
+            OtpPurpose::Login | OtpPurpose::PasswordReset | OtpPurpose::TwoFactor => {
                 return Err(Rejection::conflict("This code is shown where it is used."));
             }
-            Some(purpose) if is_for_users(purpose) => {
+            OtpPurpose::PhoneChange | OtpPurpose::EmailVerification => {
                 context.own_user()?;
             }
-            Some(_) | None => {}
+            OtpPurpose::Registration => {}
         }
-        shown(context, codes, found)?;
-        let verified = CodeEvent::OtpVerified(OtpVerified {
-            account_id: context.target,
-            user_id: found.user_id,
-            otp_id: found.otp_id,
-            verified_at: context.time,
-            proof_hash: Some(found.proof_hash.clone()),
-            origin: context.findings.origin.clone(),
-        });
-        Ok(vec![verified.into()])
+        let shown = SentCode { otp_id: found.otp_id, hash: found.hash.clone() };
+        let code = sent::right(context, world, &shown, &[purpose]).map_err(refused)?;
+        let proof_hash = Some(found.proof_hash.clone());
+        let verified = sent::used(context, world, found.otp_id, proof_hash);
+        Ok([verified].into_iter().chain(sent::verifies(context, world, code)).collect())
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {
@@ -136,7 +119,7 @@ mod tests {
 
     use super::super::request_otp::tests::{anyone, found, request, sent};
     use super::*;
-    use crate::auth::Findings;
+    use crate::auth::{Findings, ShownCode};
     use crate::story::{Story, id};
     use crate::{Actor, ErrorCode};
 
@@ -207,7 +190,7 @@ mod tests {
             (OtpPurpose::Login, Some(ErrorCode::Conflict), Some(ErrorCode::Conflict)),
             (OtpPurpose::PasswordReset, Some(ErrorCode::Conflict), Some(ErrorCode::Conflict)),
             (OtpPurpose::EmailVerification, Some(ErrorCode::Unauthenticated), None),
-            (OtpPurpose::TwoFactor, Some(ErrorCode::Unauthenticated), None),
+            (OtpPurpose::TwoFactor, Some(ErrorCode::Conflict), Some(ErrorCode::Conflict)),
             (OtpPurpose::Registration, None, None),
         ] {
             let story = sent(purpose).findings(show(1, "code 1"));

@@ -35,7 +35,10 @@ pub struct Codes {
 /// A code that was given out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Code {
-    /// Of the name that it was sent to.
+    /// The name that it was sent to; a keyed hash where nobody has it.
+    #[serde(default)]
+    pub identifier: String,
+    /// Of the same.
     pub identifier_hash: String,
     /// What kind of name.
     pub identifier_type: IdentifierType,
@@ -182,6 +185,7 @@ impl Codes {
         self.open.retain(|_, code| code.expires_at > now || code.is_proven(now));
         self.note(e.otp_id, &e.identifier_hash, now);
         let code = Code {
+            identifier: e.identifier.clone(),
             identifier_hash: e.identifier_hash.clone(),
             identifier_type: e.identifier_type,
             purpose: e.purpose,

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use echolog_events::{CodeHash, CredentialEvent, Event, Time, Uuid};
+use echolog_events::{
+    CodeHash, CredentialEvent, Event, IdentifierType, Time, TwoFactorEnabled, TwoFactorMethod, Uuid,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{ApiKeys, OauthLinks};
@@ -12,6 +14,9 @@ pub struct Credentials {
     pub begun: Option<Begun>,
     /// The authenticator that is in use.
     pub authenticator: Option<Authenticator>,
+    /// How codes are sent that take the place of an authenticator's.
+    #[serde(default)]
+    pub sent: Option<SentBy>,
     /// The recovery codes that are good.
     pub recovery_codes: BTreeMap<Uuid, CodeHash>,
     /// API keys.
@@ -20,6 +25,27 @@ pub struct Credentials {
     /// Identities at providers.
     #[serde(default)]
     pub oauth: OauthLinks,
+}
+
+/// How a second factor is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SentBy {
+    /// To the phone number.
+    Sms,
+    /// To the e-mail address.
+    Email,
+}
+
+impl SentBy {
+    /// What kind of name it goes to.
+    #[must_use]
+    pub fn identifier_type(self) -> IdentifierType {
+        match self {
+            Self::Sms => IdentifierType::Phone,
+            Self::Email => IdentifierType::Email,
+        }
+    }
 }
 
 /// An authenticator that is not in use yet.
@@ -50,6 +76,7 @@ impl Credentials {
         Self {
             begun: None,
             authenticator: None,
+            sent: None,
             recovery_codes: BTreeMap::new(),
             api_keys: ApiKeys::new(),
             oauth: OauthLinks::new(),
@@ -59,7 +86,19 @@ impl Credentials {
     /// Whether a password alone does not prove who somebody is.
     #[must_use]
     pub fn asks_for_second_factor(&self) -> bool {
-        self.authenticator.is_some()
+        self.second_factors().is_some()
+    }
+
+    /// What will do as a second factor; nothing if none is asked for.
+    #[must_use]
+    pub fn second_factors(&self) -> Option<[&'static str; 2]> {
+        const RECOVERY: &str = "recovery_code";
+        match (&self.authenticator, self.sent) {
+            (Some(_), _) => Some(["totp", RECOVERY]),
+            (None, Some(SentBy::Sms)) => Some(["sms", RECOVERY]),
+            (None, Some(SentBy::Email)) => Some(["email", RECOVERY]),
+            (None, None) => None,
+        }
     }
 
     pub(super) fn evolve(&mut self, event: &Event) {
@@ -69,14 +108,7 @@ impl Credentials {
                 let (id, salt, expires_at) = (e.factor_id, e.salt.clone(), e.expires_at);
                 self.begun = Some(Begun { id, salt, expires_at });
             }
-            CredentialEvent::TwoFactorEnabled(e) => {
-                let begun = self.begun.take().filter(|begun| Some(begun.id) == e.factor_id);
-                self.authenticator = begun.map(|Begun { id, salt, .. }| Authenticator {
-                    id,
-                    salt,
-                    step: e.step.unwrap_or_default(),
-                });
-            }
+            CredentialEvent::TwoFactorEnabled(e) => self.enable(e),
             CredentialEvent::TwoFactorDisabled(_) => {
                 let api_keys = std::mem::take(&mut self.api_keys);
                 let oauth = std::mem::take(&mut self.oauth);
@@ -99,6 +131,21 @@ impl Credentials {
             CredentialEvent::ApiKeyRevoked(e) => self.api_keys.revoke(e.api_key_id),
             CredentialEvent::OauthProviderLinked(e) => self.oauth.link(e),
             CredentialEvent::OauthProviderUnlinked(e) => self.oauth.unlink(e),
+        }
+    }
+
+    fn enable(&mut self, event: &TwoFactorEnabled) {
+        let begun = self.begun.take().filter(|begun| Some(begun.id) == event.factor_id);
+        match event.method {
+            TwoFactorMethod::Totp => {
+                self.authenticator = begun.map(|Begun { id, salt, .. }| Authenticator {
+                    id,
+                    salt,
+                    step: event.step.unwrap_or_default(),
+                });
+            }
+            TwoFactorMethod::Sms => self.sent = Some(SentBy::Sms),
+            TwoFactorMethod::Email => self.sent = Some(SentBy::Email),
         }
     }
 }

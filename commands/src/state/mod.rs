@@ -22,7 +22,7 @@ pub use block::Blocks;
 pub use claim::Claim;
 pub use codes::{Code, Codes};
 pub use conversation::Conversation;
-pub use credentials::{Authenticator, Begun, Credentials};
+pub use credentials::{Authenticator, Begun, Credentials, SentBy};
 pub use message::{Message, content_digest};
 pub use oauth::{OauthLink, OauthLinks};
 pub use owner::Owner;

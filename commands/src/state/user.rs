@@ -15,6 +15,18 @@ pub struct User {
     /// Whether the account was waiting for a verified contact when it was stopped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_pending: bool,
+    /// The e-mail address, if it is another than at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The phone number, if it is another than at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_number: Option<String>,
+    /// Whether the user has shown to have the address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub email_verified: bool,
+    /// Whether the user has shown to have the number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub phone_verified: bool,
     /// What the user may do.
     pub role: UserRole,
     /// The profile, to tell a change from none.
@@ -78,6 +90,28 @@ impl User {
             }
             AccountEvent::UserRoleChanged(e) => self.role = e.new_role,
             AccountEvent::UserDeleted(_) => self.stop(AccountStatus::Deleted, None),
+            AccountEvent::EmailChanged(e) => {
+                (self.email, self.email_verified) = (Some(e.email.clone()), true);
+            }
+            AccountEvent::PhoneChanged(e) => {
+                (self.phone_number, self.phone_verified) = (Some(e.phone_number.clone()), true);
+            }
+            AccountEvent::EmailVerified(e) => {
+                self.email_verified = true;
+                self.no_longer_wait(e.activates);
+            }
+            AccountEvent::PhoneVerified(e) => {
+                self.phone_verified = true;
+                self.no_longer_wait(e.activates);
+            }
+        }
+    }
+
+    /// Of a contact, to be verified.
+    fn no_longer_wait(&mut self, activates: bool) {
+        self.was_pending = false;
+        if activates {
+            self.status = AccountStatus::Active;
         }
     }
 
@@ -91,6 +125,10 @@ impl User {
             status: event.account_status,
             suspended_until: None,
             was_pending: false,
+            email: None,
+            phone_number: None,
+            email_verified: false,
+            phone_verified: false,
             role: event.role,
             profile: Profile {
                 display_name: event.display_name.clone(),

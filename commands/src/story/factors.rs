@@ -1,13 +1,13 @@
 //! Second factors, by the dice.
 
 use chrono::TimeDelta;
-use echolog_events::{RecoveryCode, Uuid};
+use echolog_events::{OtpPurpose, RecoveryCode, Uuid};
 use serde_json::{Value, json};
 
 use super::dice::{Roll, Sent, USERS};
 use super::{Story, id};
 use crate::auth::{Check, Findings, NewAuthenticator, NewRecoveryCodes, SecondFactor, factors};
-use crate::state::Credentials;
+use crate::state::{Code, Credentials};
 use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
@@ -38,7 +38,12 @@ impl Story {
             ..Findings::default()
         };
         if name == "enable_two_factor" {
-            findings.second_factor = self.shown_first(user, roll);
+            let sent = |code: &Code| code.purpose == OtpPurpose::TwoFactor;
+            let sent = self.sent_code(user, roll, sent).map(SecondFactor::Sent);
+            let begun = self.shown_first(user, roll);
+            let first = if roll.choice.is_multiple_of(2) { sent.or(begun) } else { begun };
+            findings.second_factor = first;
+            findings.password_number = self.sessions(user).password;
         } else if roll.choice.is_multiple_of(16) {
             findings.second_factor = None;
         }
@@ -60,7 +65,21 @@ impl Story {
         let State::Credentials(credentials) = self.state(&Key::Credentials(user)) else {
             return None;
         };
-        let Credentials { authenticator, recovery_codes, .. } = credentials;
+        let Credentials { authenticator, sent, recovery_codes, .. } = credentials;
+        if let Some(by) = sent {
+            let to = by.identifier_type();
+            let serves = |code: &Code| {
+                matches!(code.purpose, OtpPurpose::Login | OtpPurpose::TwoFactor)
+                    && code.identifier_type == to
+            };
+            let recovery = recovery_codes.into_values().next().map(SecondFactor::RecoveryCode);
+            let sent = self.sent_code(user, roll, serves).map(SecondFactor::Sent);
+            return if roll.choice.is_multiple_of(3) {
+                recovery.or(sent)
+            } else {
+                sent.or(recovery)
+            };
+        }
         let authenticator = authenticator?;
         let recovery = recovery_codes.into_values().next();
         match (roll.choice % 8, recovery) {

@@ -1,13 +1,13 @@
 //! Logging in and what follows, by the dice.
 
 use chrono::TimeDelta;
-use echolog_events::{Origin, PasswordHash, Time, TokenHash, Uuid};
+use echolog_events::{Origin, OtpPurpose, PasswordHash, Time, TokenHash, Uuid};
 use serde_json::{Value, json};
 
 use super::dice::{Roll, Sent, USERS};
 use super::{Story, codes, id};
 use crate::auth::{Check, Findings, Login, NewPassword, NewTokens, Refresh};
-use crate::state::Sessions;
+use crate::state::{Code, Sessions};
 use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
@@ -109,10 +109,13 @@ impl Story {
 
     fn found_login(&self, account: Uuid, check: Check, roll: Roll) -> Findings {
         let number = u16::try_from(self.past.len()).expect("not so many");
+        let for_login = |code: &Code| code.purpose == OtpPurpose::Login;
+        let code = self.sent_code(account, roll, for_login);
         let login = Login {
             session_id: id(10_000 + number),
             identifier: "ada".to_owned(),
             check,
+            code: code.filter(|_| roll.choice.is_multiple_of(2)),
             tokens: self.tokens(0),
             device_id: format!("made up {number}"),
             password: self.sessions(account).password,

@@ -1,6 +1,6 @@
 //! What operators do about accounts, by the dice.
 
-use echolog_events::{AccountStatus, AuthEvent, ConversationType, Event, Uuid};
+use echolog_events::{AccountStatus, AuthEvent, ClaimKind, ConversationType, Event, Uuid};
 use serde_json::json;
 
 use super::dice::{CONVERSATIONS, Roll, Sent, USERS};
@@ -71,15 +71,17 @@ impl Story {
     }
 
     /// What the request path would find of an account.
-    fn holdings(&self, user: Uuid) -> Holdings {
-        let mut claims = Vec::new();
+    pub(super) fn holdings(&self, user: Uuid) -> Holdings {
+        let mut claims: Vec<(ClaimKind, String)> = Vec::new();
         for (key, event) in &self.past {
+            // Those of its beginning: one of each kind.
             if let Event::Auth(AuthEvent::IdentifierClaimed(e)) = event
                 && e.owner_id == user
+                && claims.iter().all(|(kind, _)| *kind != e.kind)
             {
                 claims.push((e.kind, key.id.clone()));
             }
         }
-        Holdings { claims, version: 0 }
+        Holdings { claims }
     }
 }

@@ -266,6 +266,15 @@ fn account(event: &AccountEvent, at: &Value) -> Vec<Change> {
         AccountEvent::UserRoleChanged(e) => {
             account(Op::Patch(json!({ "role": role(e.new_role), "updated_at": at })))
         }
+        AccountEvent::EmailChanged(e) => account(Op::Patch(json!({
+            "email": e.email, "email_verified": true, "email_verified_at": at, "updated_at": at,
+        }))),
+        AccountEvent::PhoneChanged(e) => account(Op::Patch(json!({
+            "phone_number": e.phone_number, "phone_verified": true, "phone_verified_at": at,
+            "updated_at": at,
+        }))),
+        AccountEvent::EmailVerified(e) => account(Op::Patch(verified("email", e.activates, at))),
+        AccountEvent::PhoneVerified(e) => account(Op::Patch(verified("phone", e.activates, at))),
         AccountEvent::UserDeleted(_) => {
             let deleted = json!({ "deleted_at": at, "updated_at": at });
             let mut account = deleted.clone();
@@ -276,6 +285,17 @@ fn account(event: &AccountEvent, at: &Value) -> Vec<Change> {
             ]
         }
     }
+}
+
+/// What a row says of a contact from now on.
+fn verified(contact: &str, activates: bool, at: &Value) -> Value {
+    let mut user = json!({ "updated_at": at });
+    user[format!("{contact}_verified")] = json!(true);
+    user[format!("{contact}_verified_at")] = at.clone();
+    if activates {
+        user["account_status"] = json!(status(AccountStatus::Active));
+    }
+    user
 }
 
 fn session(event: &SessionEvent, at: &Value) -> Vec<Change> {

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use echolog_events::{
-    AuthEvent, Body, CodeEvent, CredentialEvent, DeviceType, Event, LoginFailed, LoginSucceeded,
-    Origin, PasswordEvent, Recorded, SessionEvent, SessionRevoked, SessionStarted, UserRegistered,
-    Uuid,
+    AccountEvent, AuthEvent, Body, CodeEvent, CredentialEvent, DeviceType, Event, LoginFailed,
+    LoginSucceeded, Origin, PasswordEvent, Recorded, SessionEvent, SessionRevoked, SessionStarted,
+    UserRegistered, Uuid,
 };
 use serde_json::{Value, json};
 
@@ -34,6 +34,7 @@ pub(super) fn put(event: &Recorded, rows: &mut Rows) {
     let Body::Known(known) = &event.body else { return };
     let entry = match known {
         Event::Auth(AuthEvent::UserRegistered(e)) => Some(registered(e)),
+        Event::Accounts(e) => account(e),
         Event::Sessions(e) => session(e),
         Event::Credentials(e) => credential(e),
         Event::Codes(e) => Some(code(e)),
@@ -45,9 +46,6 @@ pub(super) fn put(event: &Recorded, rows: &mut Rows) {
             | AuthEvent::IdentifierReleased(_)
             | AuthEvent::AdminRosterChanged(_),
         )
-        // What is done about an account is for its owner in `auth.security_events`, and for others in
-        // `admin_actions`.
-        | Event::Accounts(_)
         // The same password, by somebody who has logged in: that is told.
         | Event::Passwords(PasswordEvent::PasswordRehashed(_))
         | Event::Users(_)
@@ -106,6 +104,24 @@ impl<'a> Entry<'a> {
 fn registered(e: &UserRegistered) -> Entry<'_> {
     let identifier = e.username.as_ref().or(e.email.as_ref()).or(e.phone_number.as_ref());
     Entry { identifier: identifier.map(String::as_str), ..Entry::of(Some(e.user_id), json!({})) }
+}
+
+fn account(event: &AccountEvent) -> Option<Entry<'_>> {
+    let user = event.user_id();
+    let entry = |identifier| Entry::of(Some(user), json!({})).under(identifier);
+    match event {
+        AccountEvent::EmailChanged(e) => Some(entry(&e.email).from(&e.origin)),
+        AccountEvent::PhoneChanged(e) => Some(entry(&e.phone_number).from(&e.origin)),
+        AccountEvent::EmailVerified(e) => Some(entry(&e.email)),
+        AccountEvent::PhoneVerified(e) => Some(entry(&e.phone_number)),
+        // What others do about an account is for its owner in `auth.security_events`, and for others in
+        // `admin_actions`.
+        AccountEvent::UserSuspended(_)
+        | AccountEvent::UserBanned(_)
+        | AccountEvent::UserReinstated(_)
+        | AccountEvent::UserRoleChanged(_)
+        | AccountEvent::UserDeleted(_) => None,
+    }
 }
 
 fn session(event: &SessionEvent) -> Option<Entry<'_>> {

@@ -3,7 +3,7 @@
 
 use echolog_events::{
     Body, CodeHash, CredentialEvent, Event, Meta, Recorded, RecoveryCodesGenerated, Time, TotpUsed,
-    TwoFactorBegun, TwoFactorEnabled, Uuid,
+    TwoFactorBegun, TwoFactorEnabled, TwoFactorMethod, Uuid,
 };
 use sqlx::PgConnection;
 
@@ -83,18 +83,19 @@ impl Status {
     }
 }
 
-/// An authenticator that is or was live when the batch began, or that the batch begins.
+/// A factor that is or was live when the batch began, or that the batch begins.
 #[derive(Debug)]
 struct Factor {
     user: Uuid,
     id: Uuid,
+    kind: TwoFactorMethod,
     status: Status,
     last_step: Option<i64>,
     last_used_at: Option<Time>,
     verified_at: Option<Time>,
     revoked_at: Option<Time>,
-    /// Of a new one.
-    begun: Option<(Time, Time)>,
+    /// Of a new one: since when, and until when it had to be enabled.
+    begun: Option<(Time, Option<Time>)>,
     updated_at: Option<Time>,
 }
 
@@ -103,6 +104,7 @@ impl Factor {
         Self {
             user,
             id,
+            kind: TwoFactorMethod::Totp,
             status,
             last_step: None,
             last_used_at: None,
@@ -235,13 +237,23 @@ impl Factors {
 
     fn begin(&mut self, meta: &Meta, event: &TwoFactorBegun) {
         self.revoke_factors(event.user_id, meta.time);
-        let begun = Some((meta.time, event.expires_at));
+        let begun = Some((meta.time, Some(event.expires_at)));
         let fresh = Factor::stored(event.user_id, event.factor_id, Status::Pending);
         self.add_factor(Factor { begun, updated_at: Some(meta.time), ..fresh });
     }
 
     fn enable(&mut self, event: &Recorded, e: &TwoFactorEnabled) -> Result<(), ProjectionError> {
         let Some(id) = e.factor_id else { return Ok(()) };
+        if e.method != TwoFactorMethod::Totp {
+            // It begins with the code that enables it.
+            self.revoke_factors(e.user_id, event.meta.time);
+            let fresh = Factor::stored(e.user_id, id, Status::Active);
+            self.add_factor(Factor {
+                kind: e.method,
+                begun: Some((event.meta.time, None)),
+                ..fresh
+            });
+        }
         let factor = self.factor(event, e.user_id, id)?;
         factor.status = Status::Active;
         factor.verified_at = Some(event.meta.time);
@@ -373,11 +385,11 @@ async fn update_codes(
 }
 
 impl Factor {
-    fn put(&self, (begun_at, expires_at): (Time, Time), rows: &mut Rows) {
+    fn put(&self, (begun_at, expires_at): (Time, Option<Time>), rows: &mut Rows) {
         rows.row(&[
             &self.id,
             &self.user,
-            &"totp",
+            &self.kind.name(),
             &self.status.name(),
             &self.last_step,
             &self.last_used_at,

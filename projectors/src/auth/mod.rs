@@ -184,6 +184,10 @@ impl<'a> Batch<'a> {
             AccountEvent::UserReinstated(e) => self.users.stand(event, user, e.status, None),
             AccountEvent::UserRoleChanged(e) => self.users.play(event, user, e.new_role),
             AccountEvent::UserDeleted(_) => self.users.delete(event, user),
+            AccountEvent::EmailChanged(e) => self.users.email(event, e),
+            AccountEvent::PhoneChanged(e) => self.users.phone(event, e),
+            AccountEvent::EmailVerified(e) => self.users.verify_email(event, e),
+            AccountEvent::PhoneVerified(e) => self.users.verify_phone(event, e),
         }
         security::account(&event.meta, known, &mut self.security);
     }

@@ -69,6 +69,7 @@ pub(super) fn reused(meta: &Meta, event: &RefreshTokenReused, rows: &mut Rows) {
 }
 
 pub(super) fn account(meta: &Meta, event: &AccountEvent, rows: &mut Rows) {
+    let mut origin = Origin::default();
     let (name, severity, metadata) = match event {
         AccountEvent::UserSuspended(e) => {
             let until = e.until.map(times::json);
@@ -90,10 +91,21 @@ pub(super) fn account(meta: &Meta, event: &AccountEvent, rows: &mut Rows) {
             });
             ("user_role_changed", "warning", metadata)
         }
+        AccountEvent::EmailChanged(e) => {
+            origin = e.origin.clone();
+            ("email_changed", "warning", json!({ "email": e.email }))
+        }
+        AccountEvent::PhoneChanged(e) => {
+            origin = e.origin.clone();
+            ("phone_changed", "warning", json!({ "phone_number": e.phone_number }))
+        }
         // Nobody is left to tell.
-        AccountEvent::UserDeleted(_) => return,
+        AccountEvent::UserDeleted(_)
+        // By its owner, who knows.
+        | AccountEvent::EmailVerified(_)
+        | AccountEvent::PhoneVerified(_) => return,
     };
-    let (user, session, origin) = (event.user_id(), meta.session_id, &Origin::default());
+    let (user, session, origin) = (event.user_id(), meta.session_id, &origin);
     Notice { user, session, name, severity, origin, metadata }.put(meta, rows);
 }
 

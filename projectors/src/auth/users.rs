@@ -1,8 +1,8 @@
 //! Table `auth.users`.
 
 use echolog_events::{
-    AccountStatus, Meta, PasswordEvent, PasswordHash, Recorded, Time, TwoFactorMethod,
-    UserRegistered, UserRole, UserType, Uuid,
+    AccountStatus, EmailChanged, EmailVerified, Meta, PasswordEvent, PasswordHash, PhoneChanged,
+    PhoneVerified, Recorded, Time, TwoFactorMethod, UserRegistered, UserRole, UserType, Uuid,
 };
 use sqlx::PgConnection;
 
@@ -14,7 +14,8 @@ use crate::{ProjectionError, Target};
 /// Of `users`.
 const COLUMNS: &str = "id uuid, email text, phone_number text, username text, password_hash text,
     password_changed_at timestamptz, role text, user_type text, account_status text,
-    email_verified boolean, phone_verified boolean, two_factor_enabled boolean,
+    email_verified boolean, email_verified_at timestamptz, phone_verified boolean,
+    phone_verified_at timestamptz, two_factor_enabled boolean,
     failed_login_attempts integer, locked boolean, locked_until timestamptz,
     last_login_at timestamptz, two_factor_method text, suspension_reason text, suspended_at timestamptz,
     suspended_until timestamptz, created_at timestamptz, updated_at timestamptz,
@@ -39,15 +40,23 @@ const UPDATE: &str = "UPDATE {schema}.users AS u SET
         two_factor_method =
             CASE WHEN d.two_factor IS NULL THEN u.two_factor_method ELSE d.two_factor_method END,
         role = coalesce(d.role, u.role),
+        email = coalesce(d.email, u.email),
+        email_verified = u.email_verified OR d.email_verified_at IS NOT NULL,
+        email_verified_at = coalesce(d.email_verified_at, u.email_verified_at),
+        phone_number = coalesce(d.phone_number, u.phone_number),
+        phone_verified = u.phone_verified OR d.phone_verified_at IS NOT NULL,
+        phone_verified_at = coalesce(d.phone_verified_at, u.phone_verified_at),
         password_hash = coalesce(d.password_hash, u.password_hash),
         password_changed_at = coalesce(d.password_changed_at, u.password_changed_at),
         updated_at = d.updated_at
     FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::boolean[], $5::timestamptz[],
         $6::timestamptz[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[],
         $11::text[], $12::timestamptz[], $13::boolean[], $14::text[], $15::text[],
-        $16::timestamptz[], $17::timestamptz[]) AS d (id, forgiven, failed, locked, locked_until,
+        $16::timestamptz[], $17::timestamptz[], $18::text[], $19::timestamptz[], $20::text[],
+        $21::timestamptz[]) AS d (id, forgiven, failed, locked, locked_until,
         last_login_at, account_status, suspension_reason, suspended_at, suspended_until, role,
-        deleted_at, two_factor, two_factor_method, password_hash, password_changed_at, updated_at)
+        deleted_at, two_factor, two_factor_method, password_hash, password_changed_at, updated_at,
+        email, email_verified_at, phone_number, phone_verified_at)
     WHERE u.id = d.id RETURNING u.id";
 
 #[derive(Debug)]
@@ -78,6 +87,11 @@ struct Change<'a> {
     password_hash: Option<&'a PasswordHash>,
     password_changed_at: Option<Time>,
     updated_at: Option<Time>,
+    /// Where it is another.
+    email: Option<&'a str>,
+    email_verified_at: Option<Time>,
+    phone_number: Option<&'a str>,
+    phone_verified_at: Option<Time>,
 }
 
 /// Whether an account may act, and if not, why.
@@ -221,6 +235,34 @@ impl<'a> Users<'a> {
         self.change(event, user).role = Some(role);
     }
 
+    pub(super) fn email(&mut self, event: &'a Recorded, e: &'a EmailChanged) {
+        let change = self.change(event, e.user_id);
+        change.email = Some(&e.email);
+        change.email_verified_at = Some(event.meta.time);
+    }
+
+    pub(super) fn phone(&mut self, event: &'a Recorded, e: &'a PhoneChanged) {
+        let change = self.change(event, e.user_id);
+        change.phone_number = Some(&e.phone_number);
+        change.phone_verified_at = Some(event.meta.time);
+    }
+
+    pub(super) fn verify_email(&mut self, event: &'a Recorded, e: &EmailVerified) {
+        self.change(event, e.user_id).email_verified_at = Some(event.meta.time);
+        self.activate(event, e.user_id, e.activates);
+    }
+
+    pub(super) fn verify_phone(&mut self, event: &'a Recorded, e: &PhoneVerified) {
+        self.change(event, e.user_id).phone_verified_at = Some(event.meta.time);
+        self.activate(event, e.user_id, e.activates);
+    }
+
+    fn activate(&mut self, event: &'a Recorded, user: Uuid, activates: bool) {
+        if activates {
+            self.stand(event, user, AccountStatus::Active, None);
+        }
+    }
+
     pub(super) fn password(&mut self, event: &'a Recorded, password: &'a PasswordEvent) {
         let change = self.change(event, password.user_id());
         change.password_hash = Some(password.password_hash());
@@ -286,6 +328,10 @@ async fn update(
         .bind(column(changed, |(_, (_, change))| change.password_hash.map(PasswordHash::expose)))
         .bind(column(changed, |(_, (_, change))| change.password_changed_at))
         .bind(column(changed, |(_, (_, change))| change.updated_at))
+        .bind(column(changed, |(_, (_, change))| change.email))
+        .bind(column(changed, |(_, (_, change))| change.email_verified_at))
+        .bind(column(changed, |(_, (_, change))| change.phone_number))
+        .bind(column(changed, |(_, (_, change))| change.phone_verified_at))
         .fetch_all(connection)
         .await?;
     let found: HashSet<Uuid> = found.into_iter().map(|(user,)| user).collect();
@@ -307,16 +353,18 @@ fn put(event: &UserRegistered, at: Time, change: &Change<'_>, users: &mut Rows) 
     let password_changed_at = change.password_changed_at.or(set_at);
     users.row(&[
         &event.user_id,
-        &event.email.as_deref(),
-        &event.phone_number.as_deref(),
+        &change.email.or(event.email.as_deref()),
+        &change.phone_number.or(event.phone_number.as_deref()),
         &event.username.as_deref(),
         &password_hash.map(PasswordHash::expose),
         &password_changed_at,
         &role(change.role.unwrap_or(event.role)),
         &user_type(event.user_type),
         &status(standing),
-        &false,
-        &false,
+        &change.email_verified_at.is_some(),
+        &change.email_verified_at,
+        &change.phone_verified_at.is_some(),
+        &change.phone_verified_at,
         &change.second_factor.in_use().unwrap_or(false),
         &change.failed,
         &change.lock.locked().unwrap_or(false),

@@ -98,7 +98,11 @@ impl<'a> Batch<'a> {
                 AccountEvent::UserSuspended(_)
                 | AccountEvent::UserBanned(_)
                 | AccountEvent::UserReinstated(_)
-                | AccountEvent::UserRoleChanged(_),
+                | AccountEvent::UserRoleChanged(_)
+                | AccountEvent::EmailChanged(_)
+                | AccountEvent::PhoneChanged(_)
+                | AccountEvent::EmailVerified(_)
+                | AccountEvent::PhoneVerified(_),
             )
             | Event::Sessions(
                 SessionEvent::LoginSucceeded(_)

@@ -1,11 +1,13 @@
 //! One-time codes: made, sent and checked.
 
 use argon2::password_hash::rand_core::{OsRng, RngCore as _};
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::HEXLOWER;
 use echolog_commands::auth::{
-    CompletePasswordReset, Findings, NameType, NewCode, NewReset, RequestOtp, RequestPasswordReset,
-    Reset, ShownCode, VerifyOtp, is_for_users,
+    ChangeEmail, ChangePhone, CompletePasswordReset, Findings, NameType, NewCode, NewReset,
+    RegisterUser, RequestOtp, RequestPasswordReset, Reset, SentCode, ShownCode, ShownProof,
+    ShownReset, VerifyOtp, is_for_users,
 };
+use echolog_commands::fields::{Password, Token};
 use echolog_commands::{Actor, Rejection, fields};
 use echolog_events::{CodeHash, OtpPurpose, PasswordHash, Uuid};
 use echolog_nats::CommandSubject;
@@ -13,13 +15,11 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::Front;
+use super::factors::Shown;
 use super::login::Found;
 use super::password::password_of;
 use crate::outbox::{Channel, Letter};
-use crate::tokens::{self, RANDOM};
-
-/// What proves that a code was right.
-const PROOF: &str = "eo_";
+use crate::tokens::{self, Proof};
 
 impl Front {
     /// Makes a code. All walk the same way, whether anybody has the name or not; what is sent differs.
@@ -119,14 +119,12 @@ impl Front {
                 return Err(Rejection::invalid("identifier", message));
             }
         };
-        let random = tokens::random::<RANDOM>();
-        let bytes = [account.as_bytes().as_slice(), otp_id.as_bytes(), &random].concat();
-        let proof = format!("{PROOF}{}", BASE64URL_NOPAD.encode(&bytes));
+        let (proof, kept) = Proof::make(account, otp_id);
         let shown_code = ShownCode {
             otp_id,
             user_id,
             hash: self.hash(account, otp_id, code.expose()),
-            proof_hash: tokens::hash(&proof),
+            proof_hash: kept.hash,
         };
         Ok(Found {
             findings: Findings { shown_code: Some(shown_code), ..Findings::default() },
@@ -178,26 +176,103 @@ impl Front {
         command: &mut CompletePasswordReset,
     ) -> Result<Found, Rejection> {
         let reset_id = target(subject)?;
-        let (Some(token), Some(new)) = (command.token.take(), command.new_password.take()) else {
-            return Err(Rejection::invalid("token", "A token and a new password are needed."));
+        let Some(new) = command.new_password.take() else {
+            return Err(Rejection::invalid("new_password", "A new password is needed."));
         };
-        let shown = tokens::Reset::read(&self.handler.keys.tokens, token.expose());
-        let Some(shown) = shown.filter(|shown| shown.reset == reset_id) else {
-            return Ok(Found::default());
+        let (account, shown) = match (command.token.take(), command.code.take()) {
+            (Some(token), None) => {
+                let shown = tokens::Reset::read(&self.handler.keys.tokens, token.expose());
+                let Some(shown) = shown.filter(|shown| shown.reset == reset_id) else {
+                    return Ok(Found::default());
+                };
+                (shown.user, ShownReset::Token(shown.hash))
+            }
+            (None, Some(code)) => {
+                let Some((kind, name)) = command.canonical() else {
+                    let message = "This is neither an e-mail address nor a phone number.";
+                    return Err(Rejection::invalid("identifier", message));
+                };
+                let account = self.named(kind, &name).await?.account;
+                let hash = self.hash(account, reset_id, code.expose());
+                (account, ShownReset::Code(hash))
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(Rejection::invalid("token", "A token or a code is needed."));
+            }
         };
-        let stored = password_of(&self.handler.log(), shown.user).await?;
+        let stored = password_of(&self.handler.log(), account).await?;
         let hash = self.passwords.hash(new.expose().to_owned()).await?;
         let reset = Reset {
             reset_id,
-            hash: shown.hash,
+            shown,
             password: stored.number,
             password_hash: PasswordHash::new(hash),
         };
         Ok(Found {
             findings: Findings { reset: Some(reset), ..Findings::default() },
-            home: Some(shown.user),
+            home: Some(account),
             ..Found::default()
         })
+    }
+
+    /// A code that was sent, as the owner compares it.
+    pub(super) fn sent_code(&self, account: Uuid, shown: &fields::SentCode) -> SentCode {
+        let otp_id = shown.otp_id.get();
+        SentCode { otp_id, hash: self.hash(account, otp_id, shown.code.expose()) }
+    }
+
+    /// Another address for an account.
+    pub(super) async fn change_email(
+        &self,
+        subject: &CommandSubject,
+        command: &mut ChangeEmail,
+    ) -> Result<Found, Rejection> {
+        let email_proof = command.proof.take().map(|proof| shown_proof(&proof)).transpose()?;
+        let password = command.password.take();
+        let findings = self
+            .contact(
+                subject,
+                password,
+                Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),
+            )
+            .await?;
+        Ok(Found { findings: Findings { email_proof, ..findings }, ..Found::default() })
+    }
+
+    /// Another number for an account.
+    pub(super) async fn change_phone(
+        &self,
+        subject: &CommandSubject,
+        command: &mut ChangePhone,
+    ) -> Result<Found, Rejection> {
+        let phone_proof = command.proof.take().map(|proof| shown_proof(&proof)).transpose()?;
+        let password = command.password.take();
+        let findings = self
+            .contact(
+                subject,
+                password,
+                Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),
+            )
+            .await?;
+        Ok(Found { findings: Findings { phone_proof, ..findings }, ..Found::default() })
+    }
+
+    /// What shows that it is the account's owner, and which names it has.
+    async fn contact(
+        &self,
+        subject: &CommandSubject,
+        password: Option<Password>,
+        shown: Shown,
+    ) -> Result<Findings, Rejection> {
+        let account = target(subject)?;
+        // What is of no use costs nobody the time of a hash.
+        if user(subject)? != account {
+            return Ok(Findings::default());
+        }
+        let second_factor = self.second_factor(account, shown)?;
+        let holdings = Some(self.holdings(account).await?);
+        let checked = self.check(account, password).await?;
+        Ok(Findings { holdings, second_factor, ..checked })
     }
 
     /// How something gets to a name of this kind.
@@ -216,6 +291,21 @@ impl Front {
         mac.update(code.as_bytes());
         CodeHash::new(HEXLOWER.encode(&mac.finalize().into_bytes()))
     }
+}
+
+/// What proves the address and the number of a new account.
+pub(super) fn first_contacts(command: &mut RegisterUser) -> Result<Found, Rejection> {
+    let email_proof = command.email_proof.take().map(|proof| shown_proof(&proof)).transpose()?;
+    let phone_proof = command.phone_proof.take().map(|proof| shown_proof(&proof)).transpose()?;
+    let findings = Findings { email_proof, phone_proof, ..Findings::default() };
+    Ok(Found { findings, ..Found::default() })
+}
+
+/// What is told of a code that was right, as somebody shows it.
+fn shown_proof(proof: &Token) -> Result<ShownProof, Rejection> {
+    let Proof { account, otp, hash } = Proof::read(proof.expose())
+        .ok_or_else(|| Rejection::gone("This is no proof of a code."))?;
+    Ok(ShownProof { account, otp_id: otp, hash })
 }
 
 fn target(subject: &CommandSubject) -> Result<Uuid, Rejection> {

@@ -3,12 +3,11 @@
 use echolog_commands::auth::{DeleteUser, Findings, Holdings};
 use echolog_commands::fields::{Email, PhoneNumber, Username};
 use echolog_commands::{Actor, ClaimId, Rejection, fields};
-use echolog_events::{
-    AuthEvent, Body, ClaimKind, Event, Stream, StreamKey, UserRegistered, Uuid, partition_of,
-};
-use echolog_nats::{CommandSubject, EventLog};
+use echolog_events::{AuthEvent, Body, ClaimKind, Event, Stream, StreamKey, UserRegistered, Uuid};
+use echolog_nats::CommandSubject;
 
 use super::Front;
+use super::factors::Shown;
 use super::login::{Found, unreadable};
 use super::password::first_whole;
 
@@ -22,44 +21,36 @@ impl Front {
     ) -> Result<Found, Rejection> {
         let account = fields::parse_id(&subject.target)
             .map_err(|message| Rejection::invalid("target", message))?;
-        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
-        let second_factor = self.second_factor(account, totp, recovery_code)?;
-        let log = self.handler.log();
-        let (names, version) = names(&log, account).await?;
-        let key = &self.handler.settings.claim_key;
-        let claims = names.iter().map(|(kind, name)| (*kind, ClaimId::new(key, *kind, name).0));
-        let claims = claims.collect();
+        let second_factor = self.second_factor(
+            account,
+            Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),
+        )?;
+        let holdings = Some(self.holdings(account).await?);
         let password = command.password.take();
         let own = Actor::parse(&subject.actor) == Some(Actor::User(account));
         let checked = self.check(account, password.filter(|_| own)).await?;
-        let holdings = Some(Holdings { claims, version });
         let findings = Findings { holdings, second_factor, ..checked };
         Ok(Found { findings, ..Found::default() })
     }
+
+    /// What an account has had from its beginning, by the log itself.
+    pub(super) async fn holdings(&self, account: Uuid) -> Result<Holdings, Rejection> {
+        let first = StreamKey::of(Stream::User, account);
+        let first = first_whole(&self.handler.log(), &first).await.map_err(unreadable)?;
+        let names = match first.map(|first| first.body) {
+            Some(Body::Known(Event::Auth(AuthEvent::UserRegistered(e)))) => registered(&e),
+            Some(Body::Unreadable(_)) => {
+                return Err(Rejection::unavailable("A newer build has to tell what this has."));
+            }
+            Some(Body::Known(_)) | None => Vec::new(),
+        };
+        let key = &self.handler.settings.claim_key;
+        let claim = |(kind, name): &(ClaimKind, String)| (*kind, ClaimId::new(key, *kind, name).0);
+        Ok(Holdings { claims: names.iter().map(claim).collect() })
+    }
 }
 
-/// The names of an account in their comparable form, which it got when it was registered, and the last of
-/// its events.
-async fn names(
-    log: &EventLog,
-    account: Uuid,
-) -> Result<(Vec<(ClaimKind, String)>, u64), Rejection> {
-    let key = StreamKey::of(Stream::User, account);
-    let partition = partition_of(&key.id);
-    let Some(last) = log.last(partition, &key).await.map_err(unreadable)? else {
-        return Ok((Vec::new(), 0));
-    };
-    let first = first_whole(log, &key).await.map_err(unreadable)?;
-    let names = match first.map(|first| first.body) {
-        Some(Body::Known(Event::Auth(AuthEvent::UserRegistered(e)))) => registered(&e),
-        Some(Body::Unreadable(_)) => {
-            return Err(Rejection::unavailable("A newer build has to tell what this has."));
-        }
-        Some(Body::Known(_)) | None => Vec::new(),
-    };
-    Ok((names, last.seq))
-}
-
+/// The names of an account in their comparable form.
 fn registered(event: &UserRegistered) -> Vec<(ClaimKind, String)> {
     let username = event.username.clone().and_then(|name| Username::try_from(name).ok());
     let email = event.email.clone().and_then(|email| Email::try_from(email).ok());

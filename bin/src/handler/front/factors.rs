@@ -6,7 +6,7 @@ use echolog_commands::auth::{
     BeginTwoFactor, Check, DisableTwoFactor, EnableTwoFactor, Findings, GenerateRecoveryCodes,
     NewAuthenticator, NewRecoveryCodes, SecondFactor,
 };
-use echolog_commands::fields::{OneTimeCode, Password, Token};
+use echolog_commands::fields::{OneTimeCode, Password, SentCode, Token};
 use echolog_commands::{Rejection, fields};
 use echolog_events::{RecoveryCode, Uuid};
 use echolog_nats::CommandSubject;
@@ -19,6 +19,23 @@ use crate::tokens::random;
 
 /// How many recovery codes there are at a time.
 const CODES: usize = 10;
+
+/// What a client may show as its second factor.
+pub(super) struct Shown {
+    pub(super) totp: Option<OneTimeCode>,
+    pub(super) recovery_code: Option<Token>,
+    pub(super) otp: Option<SentCode>,
+}
+
+impl Shown {
+    pub(super) fn new(
+        totp: Option<OneTimeCode>,
+        recovery_code: Option<Token>,
+        otp: Option<SentCode>,
+    ) -> Self {
+        Self { totp, recovery_code, otp }
+    }
+}
 
 impl Front {
     pub(super) async fn begin_two_factor(
@@ -38,15 +55,23 @@ impl Front {
         Ok(Found { findings, told, ..Found::default() })
     }
 
-    pub(super) fn enable_two_factor(
+    pub(super) async fn enable_two_factor(
         &self,
         subject: &CommandSubject,
         command: &mut EnableTwoFactor,
     ) -> Result<Found, Rejection> {
         let user = user(subject)?;
-        let second_factor = self.second_factor(user, command.totp.take(), None)?;
+        let shown = Shown::new(command.totp.take(), None, command.otp.take());
+        // Whoever shows an authenticator had to show the password to begin it.
+        let checked = match shown.otp {
+            Some(_) => self.check(user, command.password.take()).await?,
+            None => Findings::default(),
+        };
+        let second_factor = self.second_factor(user, shown)?;
         let found = self.with_recovery_codes(user);
-        Ok(Found { findings: Findings { second_factor, ..found.findings }, ..found })
+        let recovery_codes = found.findings.recovery_codes;
+        let findings = Findings { second_factor, recovery_codes, ..checked };
+        Ok(Found { findings, told: found.told, ..Found::default() })
     }
 
     pub(super) async fn disable_two_factor(
@@ -55,8 +80,10 @@ impl Front {
         command: &mut DisableTwoFactor,
     ) -> Result<Found, Rejection> {
         let user = user(subject)?;
-        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
-        let second_factor = self.second_factor(user, totp, recovery_code)?;
+        let second_factor = self.second_factor(
+            user,
+            Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),
+        )?;
         let checked = self.check(user, command.password.take()).await?;
         let findings = Findings { second_factor, ..checked };
         Ok(Found { findings, ..Found::default() })
@@ -68,8 +95,10 @@ impl Front {
         command: &mut GenerateRecoveryCodes,
     ) -> Result<Found, Rejection> {
         let user = user(subject)?;
-        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
-        let second_factor = self.second_factor(user, totp, recovery_code)?;
+        let second_factor = self.second_factor(
+            user,
+            Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),
+        )?;
         let checked = self.check(user, command.password.take()).await?;
         let found = self.with_recovery_codes(user);
         let recovery_codes = found.findings.recovery_codes;
@@ -100,18 +129,19 @@ impl Front {
     pub(super) fn second_factor(
         &self,
         account: Uuid,
-        totp: Option<OneTimeCode>,
-        recovery_code: Option<Token>,
+        shown: Shown,
     ) -> Result<Option<SecondFactor>, Rejection> {
         let hash = |code: &str| code_hash(&self.handler.settings.factor_key, account, code);
-        match (totp, recovery_code) {
-            (None, None) => Ok(None),
-            (Some(code), None) => Ok(Some(SecondFactor::Totp(hash(code.expose())))),
-            (None, Some(code)) => {
-                Ok(Some(SecondFactor::RecoveryCode(hash(&canonical(code.expose())))))
-            }
-            (Some(_), Some(_)) => {
-                let message = "Show one second factor: `totp` or `recovery_code`.";
+        let Shown { totp, recovery_code, otp } = shown;
+        let totp = totp.map(|code| SecondFactor::Totp(hash(code.expose())));
+        let recovery_code =
+            recovery_code.map(|code| SecondFactor::RecoveryCode(hash(&canonical(code.expose()))));
+        let otp = otp.map(|code| SecondFactor::Sent(self.sent_code(account, &code)));
+        let mut all = [totp, recovery_code, otp].into_iter().flatten();
+        match (all.next(), all.next()) {
+            (second_factor, None) => Ok(second_factor),
+            (_, Some(_)) => {
+                let message = "Show one second factor: `totp`, `recovery_code` or `otp`.";
                 Err(Rejection::invalid("recovery_code", message))
             }
         }

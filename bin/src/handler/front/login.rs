@@ -12,6 +12,7 @@ use serde_json::Value;
 use uuid::Builder;
 
 use super::Front;
+use super::factors::Shown;
 use super::password::{Stored, password_of};
 use crate::clock;
 use crate::outbox::{Channel, Letter};
@@ -47,7 +48,7 @@ pub(super) struct Checked {
 }
 
 impl Front {
-    /// Finds out whose name it is and whether the password is right. All walk the same way, whether
+    /// Finds out whose name it is and whether what is shown is right. All walk the same way, whether
     /// there is such an account or not.
     pub(super) async fn log_in(
         &self,
@@ -56,23 +57,31 @@ impl Front {
     ) -> Result<Found, Rejection> {
         let session_id = fields::parse_id(&subject.target)
             .map_err(|message| Rejection::invalid("target", message))?;
-        let Some(password) = command.password.take() else {
-            return Err(Rejection::invalid("password", "A password is needed."));
-        };
+        let password = command.password.take();
+        let mut shown =
+            Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take());
+        // Without a password it is the first factor.
+        let code = if password.is_none() { shown.otp.take() } else { None };
+        if password.is_none() && code.is_none() {
+            return Err(Rejection::invalid("password", "A password or a code is needed."));
+        }
         let canonical = command.canonical();
         let typed = canonical.as_deref().unwrap_or(command.identifier.as_str());
         let Named { account, user, claim } = self.named(command.name_type(), typed).await?;
-        let checked = self.check_password(account, &password).await?;
+        let checked = match &password {
+            Some(password) => self.check_password(account, password).await?,
+            None => Checked { check: Check::NoPassword, number: 0, weak: false },
+        };
         let check = if user.is_some() { checked.check } else { Check::Unknown };
         // Whether it is right or not: it must not take longer where it is.
-        let rehashed = if checked.weak {
-            Some(PasswordHash::new(self.passwords.hash(password.expose().to_owned()).await?))
-        } else {
-            None
+        let rehashed = match &password {
+            Some(password) if checked.weak => {
+                Some(PasswordHash::new(self.passwords.hash(password.expose().to_owned()).await?))
+            }
+            Some(_) | None => None,
         };
         let rehashed = rehashed.filter(|_| check == Check::Right);
-        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
-        let second_factor = self.second_factor(account, totp, recovery_code)?;
+        let second_factor = self.second_factor(account, shown)?;
         let tokens = Tokens::new(&self.handler.keys.tokens, account, session_id, 0);
         let identifier = match user {
             Some(_) => typed.to_owned(),
@@ -82,6 +91,7 @@ impl Front {
             session_id,
             identifier,
             check,
+            code: code.map(|code| self.sent_code(account, &code)),
             tokens: tokens.hashes.clone(),
             device_id: clock::new_id().to_string(),
             password: checked.number,
@@ -163,8 +173,10 @@ impl Front {
     ) -> Result<Found, Rejection> {
         let user = fields::parse_id(&subject.target)
             .map_err(|message| Rejection::invalid("target", message))?;
-        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
-        let second_factor = self.second_factor(user, totp, recovery_code)?;
+        let second_factor = self.second_factor(
+            user,
+            Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),
+        )?;
         let checked = self.check(user, command.password.take()).await?;
         let (key, kept) = ApiKey::make(user, command.api_key_id.get());
         let findings = Findings { api_key: Some(kept), second_factor, ..checked };

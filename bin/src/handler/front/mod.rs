@@ -113,7 +113,7 @@ impl Front {
         } else if let Command::BeginTwoFactor(begin) = &mut command {
             self.begin_two_factor(&subject, begin).await?
         } else if let Command::EnableTwoFactor(enable) = &mut command {
-            self.enable_two_factor(&subject, enable)?
+            self.enable_two_factor(&subject, enable).await?
         } else if let Command::DisableTwoFactor(disable) = &mut command {
             self.disable_two_factor(&subject, disable).await?
         } else if let Command::GenerateRecoveryCodes(generate) = &mut command {
@@ -132,12 +132,16 @@ impl Front {
             self.new_api_key(&subject, create).await?
         } else if let Command::LinkOauthProvider(link) = &mut command {
             self.link_oauth_provider(&subject, link).await?
-        } else {
-            if let Command::RegisterUser(register) = &mut command
-                && let Some(hash) = self.first_password(&subject, register).await?
-            {
+        } else if let Command::ChangeEmail(change) = &mut command {
+            self.change_email(&subject, change).await?
+        } else if let Command::ChangePhone(change) = &mut command {
+            self.change_phone(&subject, change).await?
+        } else if let Command::RegisterUser(register) = &mut command {
+            if let Some(hash) = self.first_password(&subject, register).await? {
                 headers.insert(header::PASSWORD_HASH, hash);
             }
+            codes::first_contacts(register)?
+        } else {
             return self.ask_owner(&subject, headers, command.encode().into()).await;
         };
         let Found { mut findings, told, letter, home } = found;

@@ -5,6 +5,7 @@ use echolog_commands::{Actor, Rejection, fields};
 use echolog_nats::CommandSubject;
 
 use super::Front;
+use super::factors::Shown;
 use super::login::Found;
 
 impl Front {
@@ -19,8 +20,9 @@ impl Front {
         let user = fields::parse_id(&subject.target)
             .map_err(|message| Rejection::invalid("target", message))?;
         let question = self.handler.oauth.question(command.take_proof())?;
-        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
-        let second_factor = self.second_factor(user, totp, recovery_code)?;
+        let shown =
+            Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take());
+        let second_factor = self.second_factor(user, shown)?;
         let checked = self.check(user, command.password.take()).await?;
         let own = Actor::parse(&subject.actor) == Some(Actor::User(user));
         let oauth = match checked.password {

@@ -8,6 +8,7 @@ use echolog_events::{
 use echolog_nats::{BusError, CommandSubject, EventLog};
 
 use super::Front;
+use super::factors::Shown;
 use super::login::{Found, is_torn, unreadable};
 
 /// What the log says about an account's password.
@@ -28,10 +29,11 @@ impl Front {
         command: &mut ChangePassword,
     ) -> Result<Found, Rejection> {
         let (old, new) = (command.old_password.take(), command.new_password.take());
-        let (totp, recovery_code) = (command.totp.take(), command.recovery_code.take());
+        let shown =
+            Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take());
         let account = fields::parse_id(&subject.target)
             .map_err(|message| Rejection::invalid("target", message))?;
-        let second_factor = self.second_factor(account, totp, recovery_code)?;
+        let second_factor = self.second_factor(account, shown)?;
         let found = |new_password| Found {
             findings: Findings { new_password, second_factor, ..Findings::default() },
             ..Found::default()

@@ -14,8 +14,8 @@ const FACTS: &[(&str, &str, &str, &str)] = &[
         "auth",
         "users",
         "users",
-        "id email phone_number username password_hash password_changed_at role user_type
-         account_status locked locked_until two_factor_enabled two_factor_method suspension_reason
+        "id email email_verified email_verified_at phone_number phone_verified phone_verified_at
+         username password_hash password_changed_at role user_type account_status locked locked_until two_factor_enabled two_factor_method suspension_reason
          suspended_at suspended_until deleted_at created_at",
     ),
     (

@@ -46,6 +46,8 @@ struct Person {
     stopped: Option<Stopped>,
     was_stopped: bool,
     deleted_at: Option<Time>,
+    email_verified_at: Option<Time>,
+    phone_verified_at: Option<Time>,
     second_factor: Option<TwoFactorMethod>,
     had_second_factor: bool,
     last_seen: Time,
@@ -98,6 +100,8 @@ impl People {
             stopped: None,
             was_stopped: false,
             deleted_at: None,
+            email_verified_at: None,
+            phone_verified_at: None,
             second_factor: None,
             had_second_factor: false,
             last_seen: time,
@@ -216,8 +220,10 @@ impl Person {
                 None => self.had_password.then(|| time.clone()),
             },
             "role": e.role, "user_type": e.user_type, "account_status": e.account_status,
-            "email_verified": false, "email_verified_at": null, "phone_verified": false,
-            "phone_verified_at": null, "two_factor_enabled": self.second_factor.is_some(),
+            "email_verified": self.email_verified_at.is_some(),
+            "email_verified_at": self.email_verified_at.map(at),
+            "phone_verified": self.phone_verified_at.is_some(),
+            "phone_verified_at": self.phone_verified_at.map(at), "two_factor_enabled": self.second_factor.is_some(),
             "two_factor_method": self.second_factor, "failed_login_attempts": self.failed,
             "locked": self.locked_until.is_some(), "locked_until": self.locked_until.map(at),
             "last_login_at": self.last_login_at.map(at), "device_id": null, "created_at": time,
@@ -225,8 +231,8 @@ impl Person {
         })
     }
 
-    /// The account for the audit, which says nothing of locks, suspensions, second factors and new
-    /// passwords until there is one.
+    /// The account for the audit, which says nothing of locks, suspensions, second factors, verified
+    /// contacts and new passwords until there is one.
     fn audited(&self) -> Value {
         let mut row = self.account();
         let columns = row.as_object_mut().expect("a row");
@@ -238,6 +244,12 @@ impl Person {
         }
         if !self.was_locked {
             columns.retain(|name, _| !name.starts_with("locked"));
+        }
+        if self.email_verified_at.is_none() {
+            columns.retain(|name, _| !name.starts_with("email_verified"));
+        }
+        if self.phone_verified_at.is_none() {
+            columns.retain(|name, _| !name.starts_with("phone_verified"));
         }
         if self.password_changed_at.is_none() {
             columns.remove("password_changed_at");

@@ -1,10 +1,11 @@
 //! What operators do about accounts.
 
-use echolog_events::{AccountEvent, AccountStatus, AuditEvent, Origin, Recorded, Time};
+use echolog_events::{AccountEvent, AccountStatus, AuditEvent, Origin, Recorded, Time, Uuid};
 use serde_json::{Value, json};
 
 use super::super::{at, id_of_event, micros};
 use super::People;
+use super::sessions::Entry;
 
 /// Why an account may not act, since when, and until when.
 pub(super) type Stopped = (String, Time, Option<Time>);
@@ -21,6 +22,32 @@ impl People {
                 person.changed_at = time;
                 person.updated_at = time;
                 self.note(event, 0, user, "deleted", [Value::Null, Value::Null, Value::Null]);
+                return;
+            }
+            AccountEvent::EmailChanged(e) => {
+                let person = self.person(user);
+                person.account.email = Some(e.email.clone());
+                person.email_verified_at = Some(time);
+                person.changed_at = time;
+                self.tell_contact(event, user, ("email", &e.email), &e.origin);
+                return;
+            }
+            AccountEvent::PhoneChanged(e) => {
+                let person = self.person(user);
+                person.account.phone_number = Some(e.phone_number.clone());
+                person.phone_verified_at = Some(time);
+                person.changed_at = time;
+                self.tell_contact(event, user, ("phone_number", &e.phone_number), &e.origin);
+                return;
+            }
+            AccountEvent::EmailVerified(e) => {
+                self.person(user).email_verified_at = Some(time);
+                self.verified(event, user, &e.email, e.activates);
+                return;
+            }
+            AccountEvent::PhoneVerified(e) => {
+                self.person(user).phone_verified_at = Some(time);
+                self.verified(event, user, &e.phone_number, e.activates);
                 return;
             }
             AccountEvent::UserRoleChanged(e) => {
@@ -58,6 +85,29 @@ impl People {
         person.stopped = stopped;
         person.changed_at = time;
         self.security(event, user, None, severity, &Origin::default(), &details);
+    }
+
+    fn tell_contact(
+        &mut self,
+        event: &Recorded,
+        user: Uuid,
+        (name, contact): (&str, &str),
+        origin: &Origin,
+    ) {
+        self.security(event, user, None, "warning", origin, &json!({ name: contact }));
+        let entry = Entry::of(Some(user), json!({}));
+        let entry = Entry { identifier: json!(contact), origin: origin.clone(), ..entry };
+        self.enter(event, event.short_name(), entry);
+    }
+
+    fn verified(&mut self, event: &Recorded, user: Uuid, contact: &str, activates: bool) {
+        let person = self.person(user);
+        person.changed_at = event.meta.time;
+        if activates {
+            person.account.account_status = AccountStatus::Active;
+        }
+        let entry = Entry { identifier: json!(contact), ..Entry::of(Some(user), json!({})) };
+        self.enter(event, event.short_name(), entry);
     }
 
     pub(in super::super) fn see_audited(&mut self, event: &Recorded, known: &AuditEvent) {

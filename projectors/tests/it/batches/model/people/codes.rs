@@ -71,6 +71,7 @@ impl People {
                 self.enter(event, "password_reset_requested", entry);
             }
             CodeEvent::PasswordResetCompleted(e) => {
+                // Or a code has done it.
                 if let Some(row) = self.resets.get_mut(&(e.user_id, e.reset_id)) {
                     row["used_at"] = time.clone();
                     row["updated_at"] = time;

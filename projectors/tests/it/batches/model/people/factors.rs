@@ -1,6 +1,6 @@
 //! Second factors.
 
-use echolog_events::{CredentialEvent, Origin, Recorded, Uuid};
+use echolog_events::{CredentialEvent, Origin, Recorded, TwoFactorMethod, Uuid};
 use serde_json::{Value, json};
 
 use super::super::at;
@@ -30,6 +30,15 @@ impl People {
             }
             CredentialEvent::TwoFactorEnabled(e) => {
                 self.set_second_factor(event, user, Some(e.method));
+                if e.method != TwoFactorMethod::Totp {
+                    self.end_factors(event, user);
+                    self.factors.factors.push(json!({
+                        "id": e.factor_id, "user_id": user, "kind": e.method, "status": "active",
+                        "last_step": null, "last_used_at": null, "verified_at": null,
+                        "revoked_at": null, "expires_at": null, "created_at": time,
+                        "updated_at": time,
+                    }));
+                }
                 let changes = json!({
                     "status": "active", "verified_at": time, "last_used_at": time,
                     "last_step": e.step, "updated_at": time,

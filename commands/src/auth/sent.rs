@@ -1,0 +1,142 @@
+//! One-time codes that somebody shows: which is right, and what showing it leaves.
+
+use echolog_events::{
+    AccountEvent, AccountStatus, CodeEvent, EmailVerified, IdentifierType, OtpAttemptFailed,
+    OtpPurpose, OtpVerified, PhoneVerified, TokenHash, Uuid,
+};
+
+use super::{SentCode, ShownProof};
+use crate::state::{Code, User};
+use crate::{ClaimId, Context, Key, Needs, NewEvent, Rejection, World};
+
+/// Asks for what [`right`] and [`verifies`] read of the code that is shown.
+pub(super) fn need(context: &Context<'_>, world: &World, otp_id: Uuid, needs: &mut Needs) {
+    needs.want(Key::Codes(context.target));
+    needs.want(Key::User(context.target));
+    if let Some(code) = world.codes(context.target).open.get(&otp_id) {
+        needs.want(Key::Claim(ClaimId(code.identifier_hash.clone())));
+    }
+}
+
+/// Why a code is not right.
+pub(super) enum Wrong {
+    /// There is none that could be shown.
+    Gone,
+    /// It is another, which counts.
+    Another(NewEvent),
+}
+
+impl Wrong {
+    /// What it leaves.
+    pub(super) fn leaves(self) -> Option<NewEvent> {
+        match self {
+            Self::Gone => None,
+            Self::Another(event) => Some(event),
+        }
+    }
+}
+
+/// The code of the account that was shown, if it is right and for one of these purposes.
+pub(super) fn right<'w>(
+    context: &Context<'_>,
+    world: &'w World,
+    shown: &SentCode,
+    purposes: &[OtpPurpose],
+) -> Result<&'w Code, Wrong> {
+    let code = world.codes(context.target).open.get(&shown.otp_id);
+    let is_good = |code: &&Code| code.is_good(context.time) && purposes.contains(&code.purpose);
+    let code = code.filter(is_good).ok_or(Wrong::Gone)?;
+    if code.hash == shown.hash {
+        return Ok(code);
+    }
+    let failed = CodeEvent::OtpAttemptFailed(OtpAttemptFailed {
+        account_id: context.target,
+        user_id: user_id(context, world),
+        otp_id: shown.otp_id,
+        attempts: code.attempts + 1,
+        origin: context.findings.origin.clone(),
+    });
+    Err(Wrong::Another(failed.into()))
+}
+
+/// What showing the right one leaves: it serves once.
+pub(super) fn used(
+    context: &Context<'_>,
+    world: &World,
+    otp_id: Uuid,
+    proof_hash: Option<TokenHash>,
+) -> NewEvent {
+    let verified = CodeEvent::OtpVerified(OtpVerified {
+        account_id: context.target,
+        user_id: user_id(context, world),
+        otp_id,
+        verified_at: context.time,
+        proof_hash,
+        origin: context.findings.origin.clone(),
+    });
+    verified.into()
+}
+
+fn user_id(context: &Context<'_>, world: &World) -> Option<Uuid> {
+    world.user(context.target).map(|_| context.target)
+}
+
+/// That the user has the name that the code went to, where it is the account's own and nobody knew.
+pub(super) fn verifies(context: &Context<'_>, world: &World, code: &Code) -> Option<NewEvent> {
+    let user_id = context.target;
+    let user = world.user(user_id)?;
+    let claim = world.claim(&ClaimId(code.identifier_hash.clone()));
+    if claim.owner != Some(user_id) || code.identifier.is_empty() {
+        return None;
+    }
+    contact_verified(user_id, user, code.identifier_type, &code.identifier)
+}
+
+fn contact_verified(
+    user_id: Uuid,
+    user: &User,
+    kind: IdentifierType,
+    name: &str,
+) -> Option<NewEvent> {
+    let activates = user.status == AccountStatus::Pending;
+    match kind {
+        IdentifierType::Email if !user.email_verified => {
+            let email = name.to_owned();
+            let event = EmailVerified { user_id, email, activates };
+            Some(AccountEvent::EmailVerified(event).into())
+        }
+        IdentifierType::Phone if !user.phone_verified => {
+            let phone_number = name.to_owned();
+            let event = PhoneVerified { user_id, phone_number, activates };
+            Some(AccountEvent::PhoneVerified(event).into())
+        }
+        IdentifierType::Email
+        | IdentifierType::Phone
+        | IdentifierType::Username
+        | IdentifierType::UserId => None,
+    }
+}
+
+/// Demands the proof that a code was right which went to this name for this purpose.
+///
+/// # Errors
+/// `gone`.
+pub(super) fn check_proof(
+    context: &Context<'_>,
+    world: &World,
+    shown: &ShownProof,
+    name: &ClaimId,
+    purpose: OtpPurpose,
+) -> Result<(), Rejection> {
+    let code = world.codes(shown.account).open.get(&shown.otp_id);
+    let proves = |code: &&Code| {
+        code.is_proven(context.time)
+            && code.purpose == purpose
+            && code.identifier_hash == name.0
+            && code.proof_hash.as_ref() == Some(&shown.hash)
+    };
+    match code.filter(proves) {
+        Some(_) => Ok(()),
+        None => Err(Rejection::gone("The proof is not right, is of another name, or has expired.")),
+    }
+}
