@@ -289,7 +289,7 @@ fn some_codes_are_for_users() {
         let by_another = Request::new("anon-test", "auth.verify_otp", otp, body.clone());
         assert_eq!(code(&t.client.send(&by_another).await?), Some(ErrorCode::Unauthenticated));
         let shown = t.client.send(&Request::new(ada, "auth.verify_otp", otp, body)).await?;
-        assert_eq!(shown.events, ["otp_verified"]);
+        assert_eq!(shown.events, ["otp_verified", "email_verified"]);
         Ok(())
     });
 }

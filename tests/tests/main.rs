@@ -24,6 +24,7 @@ mod operators;
 mod parking;
 mod passwords;
 mod projections;
+mod proven;
 mod retention;
 mod second_factors;
 mod secrets;

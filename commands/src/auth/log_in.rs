@@ -333,14 +333,14 @@ impl Decide for LogIn {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use echolog_events::{AuthEvent, PasswordHash, StreamKey, Time};
+    use echolog_events::{AuthEvent, CodeHash, PasswordHash, StreamKey, Time};
 
     use super::super::findings::Findings;
     use super::super::tests::{
         found, log_in, logged_in, recovering, session, showing, story, two_factor,
     };
     use super::*;
-    use crate::auth::registered_for_tests;
+    use crate::auth::{NewCode, SecondFactor, registered_for_tests};
     use crate::story::{Story, id};
     use crate::{Actor, ErrorCode};
 
@@ -549,5 +549,109 @@ mod tests {
         assert_eq!(canonical("ADA@example.org").as_deref(), Some("ada@example.org"));
         assert_eq!(canonical("+442071838750").as_deref(), Some("+442071838750"));
         assert_eq!(canonical("no user name at all"), None);
+    }
+
+    /// User 1 was sent a code for this.
+    fn sent(story: Story, purpose: OtpPurpose) -> Story {
+        let new_code = NewCode {
+            otp_id: id(700),
+            user_id: Some(id(1)),
+            identifier: "ada@example.org".to_owned(),
+            identifier_hash: "00000000000000a1".to_owned(),
+            hash: CodeHash::new("the code"),
+        };
+        let found = Findings { new_code: Some(new_code), ..Findings::default() };
+        let body = json!({ "purpose": purpose.name(), "identifier": "ada@example.org" });
+        let request: crate::auth::RequestOtp = serde_json::from_value(body).expect("a good body");
+        story.findings(found).done(&Actor::User(id(1)), id(1), request)
+    }
+
+    fn code(text: &str) -> Option<super::super::SentCode> {
+        Some(super::super::SentCode { otp_id: id(700), hash: CodeHash::new(text) })
+    }
+
+    /// Somebody shows a code in place of a password.
+    fn by_code(story: Story, check: Check, text: &str) -> Result<Vec<&'static str>, Rejection> {
+        let mut findings = found(9, check);
+        if let Some(login) = &mut findings.login {
+            login.code = code(text);
+        }
+        let story = story.findings(findings);
+        story.when_actor(&anyone(), id(1), log_in("d")).decision().map(names)
+    }
+
+    #[test]
+    fn a_code_will_do() {
+        let story = || sent(story(), OtpPurpose::Login);
+        let events = by_code(story(), Check::NoPassword, "the code").expect("a session");
+        assert_eq!(events, ["session_started", "login_succeeded", "otp_verified"]);
+        let no = by_code(story(), Check::NoPassword, "a guess").expect_err("another");
+        assert_eq!(names(no.events.clone()), ["login_failed", "otp_attempt_failed"]);
+        assert_eq!(said(no), credentials_are_not_right());
+        let no = by_code(story(), Check::Unknown, "the code").expect_err("nobody");
+        assert_eq!(said(no), credentials_are_not_right());
+        let other = sent(super::super::tests::story(), OtpPurpose::PasswordReset);
+        let no = by_code(other, Check::NoPassword, "the code").expect_err("for something else");
+        assert_eq!(names(no.events), ["login_failed"]);
+    }
+
+    #[test]
+    fn a_lock_is_no_less_one_for_a_code() {
+        let no = by_code(sent(after_failures(5), OtpPurpose::Login), Check::NoPassword, "the code");
+        assert_eq!(said(no.expect_err("locked")), credentials_are_not_right());
+    }
+
+    /// User 1 has codes sent as a second factor.
+    fn with_codes_by_mail(story: Story) -> Story {
+        let story = sent(story, OtpPurpose::TwoFactor);
+        let shown = SecondFactor::Sent(code("the code").expect("a code"));
+        let found = Findings {
+            second_factor: Some(shown),
+            password: Some(Check::Right),
+            ..recovering(&story, 0)
+        };
+        let enable = crate::auth::EnableTwoFactor::default();
+        story.findings(found).done(&Actor::User(id(1)), id(1), enable)
+    }
+
+    #[test]
+    fn a_code_is_one_factor_and_not_both() {
+        let story = with_codes_by_mail(story()).at(Time::default() + TimeDelta::minutes(2));
+        let no = attempt(story, 9, Check::Right).expect_err("a second one is needed");
+        assert_eq!(no.data, Some(json!({ "second_factor": ["email", "recovery_code"] })));
+
+        let later = Time::default() + TimeDelta::minutes(2);
+        let again = || {
+            let story = with_codes_by_mail(super::super::tests::story()).at(later);
+            let mut new = Findings::default();
+            new.new_code = Some(NewCode {
+                otp_id: id(701),
+                user_id: Some(id(1)),
+                identifier: "ada@example.org".to_owned(),
+                identifier_hash: "00000000000000a1".to_owned(),
+                hash: CodeHash::new("another code"),
+            });
+            let body = json!({ "purpose": "login", "identifier": "ada@example.org" });
+            let request: crate::auth::RequestOtp = serde_json::from_value(body).expect("good");
+            story.findings(new).done(&anyone(), id(1), request)
+        };
+        let shown =
+            |text: &str| super::super::SentCode { otp_id: id(701), hash: CodeHash::new(text) };
+        let with = |second: &str| {
+            let second_factor = Some(SecondFactor::Sent(shown(second)));
+            let found = Findings { second_factor, ..found(9, Check::Right) };
+            again().findings(found).when_actor(&anyone(), id(1), log_in("d")).decision().map(names)
+        };
+        let events = with("another code").expect("both factors");
+        assert_eq!(events, ["session_started", "login_succeeded", "otp_verified"]);
+        let no = with("a guess").expect_err("another");
+        assert_eq!(names(no.events), ["login_failed", "otp_attempt_failed"]);
+
+        let mut alone = found(9, Check::NoPassword);
+        if let Some(login) = &mut alone.login {
+            login.code = Some(shown("another code"));
+        }
+        let no = again().findings(alone).when_actor(&anyone(), id(1), log_in("d"));
+        assert!(no.decision().expect_err("one factor").data.is_some());
     }
 }
