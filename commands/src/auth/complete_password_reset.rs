@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operators::keys_end;
 use super::proof::check_is_present;
-use super::{NameType, SentCode, ShownReset, ends, identifier, sent, verify_otp};
+use super::{NameType, SentCode, ShownReset, ends, identifier, sent};
 use crate::doc::{Doc, optional};
 use crate::fields::{OneTimeCode, Password, Text, Token};
 use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
@@ -96,7 +96,7 @@ impl Decide for CompletePasswordReset {
             ShownReset::Code(hash) => {
                 let shown = SentCode { otp_id: found.reset_id, hash: hash.clone() };
                 sent::right(context, world, &shown, &[OtpPurpose::PasswordReset])
-                    .map_err(verify_otp::refused)?;
+                    .map_err(|wrong| wrong.refused(context, world))?;
                 Some(sent::used(context, world, found.reset_id, None))
             }
         };

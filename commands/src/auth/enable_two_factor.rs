@@ -5,7 +5,7 @@ use echolog_events::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{NewRecoveryCodes, SecondFactor, SentCode, factors, proof, sent, verify_otp};
+use super::{NewRecoveryCodes, SecondFactor, SentCode, factors, proof, sent};
 use crate::doc::{Doc, optional};
 use crate::fields::{self, OneTimeCode, Password};
 use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World, access};
@@ -76,7 +76,7 @@ fn sent_codes(context: &Context<'_>, world: &World, shown: &SentCode) -> Decisio
     proof::check(context, world)?;
     let user_id = context.target;
     let code = sent::right(context, world, shown, &[OtpPurpose::TwoFactor]);
-    let code = code.map_err(verify_otp::refused)?;
+    let code = code.map_err(|wrong| wrong.refused(context, world))?;
     let method = match code.identifier_type {
         IdentifierType::Phone => TwoFactorMethod::Sms,
         IdentifierType::Email => TwoFactorMethod::Email,

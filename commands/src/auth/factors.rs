@@ -55,28 +55,28 @@ pub(super) fn step_of(
 /// What showing a second factor leaves.
 ///
 /// # Errors
-/// What showing a wrong one leaves, besides the attempt that failed.
+/// It is wrong.
 pub(super) fn accept(
     context: &Context<'_>,
     world: &World,
     shown: &SecondFactor,
-) -> Result<NewEvent, Option<NewEvent>> {
+) -> Result<NewEvent, Wrong> {
     let credentials = world.credentials(context.target);
     let used = match shown {
         SecondFactor::Totp(shown) => totp(context, credentials, shown),
         SecondFactor::RecoveryCode(shown) => recovery(context, credentials, shown),
         SecondFactor::Sent(shown) => {
             let by = credentials.sent.filter(|_| credentials.authenticator.is_none());
-            let by = by.ok_or(None)?;
+            let by = by.ok_or(Wrong::Gone)?;
             let purposes = [OtpPurpose::Login, OtpPurpose::TwoFactor];
-            let code = sent::right(context, world, shown, &purposes).map_err(Wrong::leaves)?;
+            let code = sent::right(context, world, shown, &purposes)?;
             if code.identifier_type != by.identifier_type() {
-                return Err(None);
+                return Err(Wrong::Gone);
             }
             return Ok(sent::used(context, world, shown.otp_id, None));
         }
     };
-    used.map(NewEvent::from).ok_or(None)
+    used.map(NewEvent::from).ok_or(Wrong::Gone)
 }
 
 fn totp(

@@ -274,8 +274,9 @@ impl Decide for LogIn {
         }
         if let Some(reason) = self.failure(context, world, sessions, login, code.as_ref()) {
             let attempt = self.attempt(context, login, reason);
-            let wrong = code.and_then(Result::err).and_then(Wrong::leaves);
-            return Err(proof::failed(context, sessions, attempt).leaving(wrong));
+            let wrong = code.and_then(Result::err);
+            let left = wrong.and_then(|wrong| wrong.leaves(context, world));
+            return Err(proof::failed(context, sessions, attempt).leaving(left));
         }
         if world.user(context.target).is_none() {
             return Err(credentials_are_not_right());

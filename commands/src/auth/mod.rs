@@ -177,7 +177,7 @@ pub fn refused_with(event: &str) -> Option<Rejection> {
     match event {
         "login_failed" => Some(credentials_are_not_right()),
         "refresh_token_reused" => Some(refresh_session::not_right()),
-        "otp_attempt_failed" => Some(verify_otp::not_right()),
+        "otp_attempt_failed" => Some(sent::not_right()),
         _ => None,
     }
 }

@@ -52,9 +52,10 @@ pub(super) fn second_factor(
         let no = Rejection::unauthenticated("A second factor is needed.");
         return Err(no.with_data(json!({ "second_factor": ways })));
     };
-    factors::accept(context, world, shown).map(Some).map_err(|left| {
+    factors::accept(context, world, shown).map(Some).map_err(|wrong| {
         let attempt = attempt(LoginFailure::WrongSecondFactor);
-        failed(context, world.sessions(context.target), attempt).leaving(left)
+        let no = failed(context, world.sessions(context.target), attempt);
+        no.leaving(wrong.leaves(context, world))
     })
 }
 

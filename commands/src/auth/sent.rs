@@ -19,21 +19,45 @@ pub(super) fn need(context: &Context<'_>, world: &World, otp_id: Uuid, needs: &m
 }
 
 /// Why a code is not right.
+#[derive(Clone, Copy)]
 pub(super) enum Wrong {
     /// There is none that could be shown.
     Gone,
-    /// It is another, which counts.
-    Another(NewEvent),
+    /// It is another than this, which counts.
+    Another { otp_id: Uuid, attempts: u32 },
 }
 
 impl Wrong {
     /// What it leaves.
-    pub(super) fn leaves(self) -> Option<NewEvent> {
+    pub(super) fn leaves(self, context: &Context<'_>, world: &World) -> Option<NewEvent> {
+        let Self::Another { otp_id, attempts } = self else { return None };
+        let failed = CodeEvent::OtpAttemptFailed(OtpAttemptFailed {
+            account_id: context.target,
+            user_id: user_id(context, world),
+            otp_id,
+            attempts,
+            origin: context.findings.origin.clone(),
+        });
+        Some(failed.into())
+    }
+
+    /// The answer where nothing else proves who somebody is.
+    pub(super) fn refused(self, context: &Context<'_>, world: &World) -> Rejection {
         match self {
-            Self::Gone => None,
-            Self::Another(event) => Some(event),
+            Self::Gone => gone(),
+            Self::Another { .. } => not_right().leaving(self.leaves(context, world)),
         }
     }
+}
+
+/// The answer to whoever shows a code that could not be right.
+pub(super) fn gone() -> Rejection {
+    Rejection::gone("The code has expired, was used, replaced or guessed wrong too often.")
+}
+
+/// The one answer to whoever shows another code than the one that was sent.
+pub(super) fn not_right() -> Rejection {
+    Rejection::unauthenticated("The code is not right.")
 }
 
 /// The code of the account that was shown, if it is right and for one of these purposes.
@@ -47,16 +71,10 @@ pub(super) fn right<'w>(
     let is_good = |code: &&Code| code.is_good(context.time) && purposes.contains(&code.purpose);
     let code = code.filter(is_good).ok_or(Wrong::Gone)?;
     if code.hash == shown.hash {
-        return Ok(code);
+        Ok(code)
+    } else {
+        Err(Wrong::Another { otp_id: shown.otp_id, attempts: code.attempts + 1 })
     }
-    let failed = CodeEvent::OtpAttemptFailed(OtpAttemptFailed {
-        account_id: context.target,
-        user_id: user_id(context, world),
-        otp_id: shown.otp_id,
-        attempts: code.attempts + 1,
-        origin: context.findings.origin.clone(),
-    });
-    Err(Wrong::Another(failed.into()))
 }
 
 /// What showing the right one leaves: it serves once.

@@ -2,8 +2,7 @@ use echolog_events::{CodeEvent, Event, OtpPurpose, Stream, Uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::sent::{self, Wrong};
-use super::{NameType, SentCode, identifier};
+use super::{NameType, SentCode, identifier, sent};
 use crate::doc::{Doc, optional};
 use crate::fields::{OneTimeCode, Text};
 use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
@@ -26,24 +25,6 @@ impl VerifyOtp {
     #[must_use]
     pub fn canonical(&self) -> Option<(NameType, String)> {
         identifier::typed(self.identifier.as_ref()?.as_str(), self.identifier_type)
-    }
-}
-
-/// The one answer to whoever shows another code than the one that was sent.
-pub(super) fn not_right() -> Rejection {
-    Rejection::unauthenticated("The code is not right.")
-}
-
-/// The answer to whoever shows a code that could not be right.
-fn gone() -> Rejection {
-    Rejection::gone("The code has expired, was used, replaced or guessed wrong too often.")
-}
-
-/// The answer to whoever shows a wrong code where nothing else proves who it is.
-pub(super) fn refused(wrong: Wrong) -> Rejection {
-    match wrong {
-        Wrong::Gone => gone(),
-        Wrong::Another(attempt) => not_right().leaving([attempt]),
     }
 }
 
@@ -85,7 +66,7 @@ impl Decide for VerifyOtp {
         };
         let open = &world.codes(context.target).open;
         let Some(purpose) = open.get(&found.otp_id).map(|code| code.purpose) else {
-            return Err(gone());
+            return Err(sent::gone());
         };
         match purpose {
             OtpPurpose::Login | OtpPurpose::PasswordReset | OtpPurpose::TwoFactor => {
@@ -97,7 +78,8 @@ impl Decide for VerifyOtp {
             OtpPurpose::Registration => {}
         }
         let shown = SentCode { otp_id: found.otp_id, hash: found.hash.clone() };
-        let code = sent::right(context, world, &shown, &[purpose]).map_err(refused)?;
+        let code = sent::right(context, world, &shown, &[purpose])
+            .map_err(|wrong| wrong.refused(context, world))?;
         let proof_hash = Some(found.proof_hash.clone());
         let verified = sent::used(context, world, found.otp_id, proof_hash);
         Ok([verified].into_iter().chain(sent::verifies(context, world, code)).collect())

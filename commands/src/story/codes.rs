@@ -176,15 +176,12 @@ impl Story {
             holdings: Some(self.holdings(user)),
             ..Findings::default()
         };
-        let body = match purpose {
-            OtpPurpose::EmailVerification => {
-                findings.email_proof = proof;
-                json!({ "email": code.identifier })
-            }
-            _ => {
-                findings.phone_proof = proof;
-                json!({ "phone_number": code.identifier })
-            }
+        let body = if name == "change_email" {
+            findings.email_proof = proof;
+            json!({ "email": code.identifier })
+        } else {
+            findings.phone_proof = proof;
+            json!({ "phone_number": code.identifier })
         };
         let command = command("auth", name, &body);
         Sent { actor: Actor::User(user), target: user, command, findings }
