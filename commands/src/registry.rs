@@ -8,7 +8,7 @@ use crate::audit::RecordSensitiveAccess;
 use crate::auth::{
     ApplyRetention, BanUser, BeginTwoFactor, ChangeEmail, ChangePassword, ChangePhone,
     ChangeUserRole, CompletePasswordReset, CreateApiKey, DeleteUser, DisableTwoFactor,
-    EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LinkOauthProvider, LogIn,
+    EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LinkOauthProvider, LogIn, OauthProof,
     RecordApiKeyUse, RecordSessionActivity, RefreshSession, RegisterUser, ReinstateUser,
     RequestOtp, RequestPasswordReset, RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser,
     UnlinkOauthProvider, UnlockUser, VerifyOtp,
@@ -155,7 +155,7 @@ macro_rules! registry {
 }
 
 registry! {
-    RegisterUser = ("auth", "register_user", Secrecy::With(&["password", "password_hash", "email_proof", "phone_proof"])),
+    RegisterUser = ("auth", "register_user", Secrecy::With(&["password", "password_hash", "email_proof", "phone_proof", "oauth"])),
     LogIn = ("auth", "log_in", Secrecy::Always),
     RefreshSession = ("auth", "refresh_session", Secrecy::Always),
     RevokeSession = ("auth", "revoke_session", Secrecy::Plain),
@@ -236,8 +236,21 @@ impl Command {
                 || command.imported_hash.is_some()
                 || command.email_proof.is_some()
                 || command.phone_proof.is_some()
+                || command.oauth.as_ref().is_some_and(OauthProof::carries_secret)
         } else {
             self.command_type().secrecy == Secrecy::Always
+        }
+    }
+
+    /// Whether another provider has to be asked about somebody.
+    #[must_use]
+    pub fn asks_provider(&self) -> bool {
+        if let Self::RegisterUser(command) = self {
+            command.oauth.is_some()
+        } else if let Self::LogIn(command) = self {
+            command.oauth.is_some()
+        } else {
+            matches!(self, Self::LinkOauthProvider(_))
         }
     }
 

@@ -299,6 +299,8 @@ pub enum IdentifierType {
     Username,
     /// The id of a user who is logged in and has to prove it once more.
     UserId,
+    /// An identity at another provider.
+    Oauth,
 }
 
 /// What proves who somebody is.
@@ -309,6 +311,8 @@ pub enum LoginMethod {
     Password,
     /// A one-time code.
     Code,
+    /// Another provider.
+    Oauth,
 }
 
 /// Why somebody could not log in.
@@ -411,8 +415,10 @@ macro_rules! names {
 }
 
 names! {
-    IdentifierType { Email = "email", Phone = "phone", Username = "username", UserId = "user_id" }
-    LoginMethod { Password = "password", Code = "code" }
+    IdentifierType {
+        Email = "email", Phone = "phone", Username = "username", UserId = "user_id", Oauth = "oauth",
+    }
+    LoginMethod { Password = "password", Code = "code", Oauth = "oauth" }
     LoginFailure {
         UnknownIdentifier = "unknown_identifier",
         WrongPassword = "wrong_password",

@@ -1,8 +1,9 @@
 //! Other providers that vouch for people.
 
-mod provider;
+pub(crate) mod provider;
 
 use echolog::client::Request;
+use echolog::clock;
 use echolog::roles::Roles;
 use echolog_commands::{ErrorCode, Outcome, Status};
 use echolog_events::Uuid;
@@ -23,7 +24,7 @@ async fn tenant() -> anyhow::Result<(Tenant, Provider)> {
 }
 
 /// What somebody shows who comes back with a code.
-fn shown(name: &str, code: &str, flow: &Flow) -> Value {
+pub(crate) fn shown(name: &str, code: &str, flow: &Flow) -> Value {
     json!({
         "provider": name, "code": code, "code_verifier": flow.verifier, "nonce": flow.nonce,
         "redirect_uri": flow.redirect_uri,
@@ -327,6 +328,187 @@ fn nobody_is_asked_for_whom_it_makes_no_sense() {
     });
 }
 
+/// Somebody logs in with what a provider gave, and nothing else.
+async fn log_in(t: &Tenant, shown: Value) -> anyhow::Result<Outcome> {
+    let body = json!({ "oauth": shown });
+    t.send("anon-test", "auth.log_in", clock::new_id(), body).await
+}
+
+/// Registers somebody without a password.
+async fn register_by(
+    t: &Tenant,
+    id: Uuid,
+    mut body: Value,
+    shown: Value,
+) -> anyhow::Result<Outcome> {
+    body["oauth"] = shown;
+    t.send("anon-test", "auth.register_user", id, body).await
+}
+
+#[test]
+fn whoever_is_linked_logs_in_with_it() {
+    run(async {
+        let (t, provider) = tenant().await?;
+        let ada = register(&t, "ada").await?.id;
+        for name in ALL {
+            let unknown = log_in(&t, fresh(&provider, name, "lovelace").await?).await?;
+            assert_eq!(code(&unknown), Some(ErrorCode::NotFound), "{name}");
+            link(&t, ada, fresh(&provider, name, "lovelace").await?).await?;
+            let body = fresh(&provider, name, "lovelace").await?;
+            let outcome = log_in(&t, body.clone()).await?;
+            assert_eq!(outcome.events, ["session_started", "login_succeeded"], "{outcome:?}");
+            let data = outcome.data.unwrap_or_default();
+            assert_eq!(data["user_id"], json!(ada));
+            assert!(data["session_token"].as_str().is_some_and(|it| it.starts_with("es_")));
+            let replayed = log_in(&t, body).await?;
+            assert_eq!(code(&replayed), Some(ErrorCode::Unauthenticated), "{name}");
+        }
+        // Of the same address, which is nobody's proof here.
+        let eve = register(&t, "lovelace").await?.id;
+        let someone = log_in(&t, fresh(&provider, "google", "lovelace").await?).await?;
+        assert_eq!(someone.data.unwrap_or_default()["user_id"], json!(ada));
+        t.accept(ada, UNLINK, ada, json!({ "provider": "google" })).await?;
+        let unlinked = log_in(&t, fresh(&provider, "google", "lovelace").await?).await?;
+        assert_eq!(code(&unlinked), Some(ErrorCode::NotFound), "it is not linked to {eve}");
+        let tried = "SELECT DISTINCT identifier_type, identifier FROM auth.login_history
+            WHERE success ORDER BY 2";
+        let mut names = ALL;
+        names.sort_unstable();
+        assert_eq!(t.rows(tried).await?, names.map(|name| ["oauth", name]));
+        let method = "SELECT DISTINCT details->>'method' FROM audit.auth_events
+            WHERE event_type = 'login_succeeded'";
+        assert_eq!(t.value(method).await?, "oauth");
+        // Whoever shows an identity shows nothing else.
+        let mut both = json!({ "oauth": fresh(&provider, "github", "lovelace").await? });
+        both["identifier"] = json!("ada");
+        let name = "auth.log_in";
+        t.refuse(ErrorCode::Invalid, "anon-test", name, clock::new_id(), both).await?;
+        t.refuse(ErrorCode::Invalid, "anon-test", name, clock::new_id(), json!({})).await?;
+        provider.is(Mood::Down);
+        let down = log_in(&t, shown("github", "a code", &Flow::new())).await?;
+        assert_eq!(code(&down), Some(ErrorCode::Unavailable));
+        Ok(())
+    });
+}
+
+#[test]
+fn who_is_suspended_or_has_a_second_factor_is_told_so() {
+    run(async {
+        let (t, provider) = tenant().await?;
+        let ada = register(&t, "ada").await?.id;
+        link(&t, ada, fresh(&provider, "apple", "lovelace").await?).await?;
+        let begun = json!({ "password": PASSWORD });
+        let begun = t.accept(ada, "auth.begin_two_factor", ada, begun).await?;
+        let secret = begun.data.unwrap_or_default()["secret"].clone();
+        let totp = crate::second_factors::shown(secret.as_str().unwrap_or_default(), clock::now());
+        let enabled = t.accept(ada, "auth.enable_two_factor", ada, json!({ "totp": totp })).await?;
+        let codes = enabled.data.unwrap_or_default()["recovery_codes"].clone();
+        let asked = log_in(&t, fresh(&provider, "apple", "lovelace").await?).await?;
+        assert_eq!(code(&asked), Some(ErrorCode::Unauthenticated));
+        assert!(asked.data.unwrap_or_default()["second_factor"].is_array());
+        let body = json!({
+            "oauth": fresh(&provider, "apple", "lovelace").await?, "recovery_code": codes[0],
+        });
+        let outcome = t.accept("anon-test", "auth.log_in", clock::new_id(), body).await?;
+        assert!(outcome.events.contains(&"recovery_code_used".to_owned()), "{outcome:?}");
+        t.accept("svc-operator", "auth.suspend_user", ada, json!({ "reason": "spam" })).await?;
+        let stopped = log_in(&t, fresh(&provider, "apple", "lovelace").await?).await?;
+        assert_eq!(code(&stopped), Some(ErrorCode::Forbidden));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_account_needs_no_password() {
+    run(async {
+        let (t, provider) = tenant().await?;
+        let mut ids = Vec::new();
+        for name in ALL {
+            let id = clock::new_id();
+            let body = json!({ "username": format!("ada-{name}") });
+            let shown = fresh(&provider, name, "lovelace").await?;
+            let outcome = register_by(&t, id, body, shown).await?;
+            let events = [
+                "user_registered",
+                "identifier_claimed",
+                "oauth_provider_linked",
+                "identifier_claimed",
+            ];
+            assert_eq!(outcome.events, events, "{name}: {outcome:?}");
+            let data = log_in(&t, fresh(&provider, name, "lovelace").await?).await?.data;
+            assert_eq!(data.unwrap_or_default()["user_id"], json!(id), "{name}");
+            let body = json!({ "username": format!("eve-{name}") });
+            let shown = fresh(&provider, name, "lovelace").await?;
+            let taken = register_by(&t, clock::new_id(), body, shown).await?;
+            assert_eq!(code(&taken), Some(ErrorCode::AlreadyExists), "{name}");
+            let field = taken.error.and_then(|error| error.field);
+            assert_eq!(field.as_deref(), Some("oauth"));
+            let last = json!({ "provider": name });
+            t.refuse(ErrorCode::Conflict, id, UNLINK, id, last).await?;
+            ids.push(id);
+        }
+        // A provider says whose address it is, or does not.
+        for (name, verified) in [("google", "true"), ("apple", "true"), ("github", "false")] {
+            let email = format!("{name}@example.org");
+            let body = json!({ "email": email });
+            let shown = fresh(&provider, name, name).await?;
+            let outcome = register_by(&t, clock::new_id(), body, shown).await?;
+            assert_eq!(outcome.status, Status::Accepted, "{outcome:?}");
+            let rows = format!("SELECT email_verified FROM auth.users WHERE email = '{email}'");
+            assert_eq!(t.value(&rows).await?, verified, "{name}");
+        }
+        // A taken address leads nobody to its account.
+        let shown = fresh(&provider, "apple", "google").await?;
+        let body = json!({ "email": "google@example.org" });
+        let taken = register_by(&t, clock::new_id(), body, shown).await?;
+        assert_eq!(code(&taken), Some(ErrorCode::AlreadyExists));
+        let unknown = log_in(&t, fresh(&provider, "apple", "google").await?).await?;
+        assert_eq!(code(&unknown), Some(ErrorCode::NotFound), "nothing came of it");
+        let body = json!({ "username": "nobody" });
+        let odd = register_by(&t, clock::new_id(), body, shown_wrong()).await?;
+        assert_eq!(code(&odd), Some(ErrorCode::Unauthenticated));
+        t.accept("svc-operator", "auth.delete_user", ids[0], json!({})).await?;
+        let gone = log_in(&t, fresh(&provider, ALL[0], "lovelace").await?).await?;
+        assert_eq!(code(&gone), Some(ErrorCode::NotFound));
+        Ok(())
+    });
+}
+
+fn shown_wrong() -> Value {
+    shown("google", "made up", &Flow::new())
+}
+
+#[test]
+fn a_registration_that_is_sent_again_is_the_same() {
+    run(async {
+        let (t, provider) = tenant().await?;
+        let id = clock::new_id();
+        let body =
+            json!({ "username": "ada", "oauth": fresh(&provider, "google", "lovelace").await? });
+        let request = Request::new("anon-test", "auth.register_user", id, body);
+        let first = t.client.send(&request).await?;
+        let again = t.client.send(&request).await?;
+        assert_eq!((first.status, again.status), (Status::Accepted, Status::Accepted));
+        assert_eq!(first.seq, again.seq, "though the code is good for nothing any more");
+        Ok(())
+    });
+}
+
+#[test]
+fn nobody_has_providers_asked_as_often_as_they_like() {
+    run(async {
+        let (t, provider) = tenant().await?;
+        let mut limited = 0;
+        for _ in 0..80 {
+            let outcome = log_in(&t, shown("github", "made up", &Flow::new())).await?;
+            limited += usize::from(code(&outcome) == Some(ErrorCode::RateLimited));
+        }
+        assert_eq!(provider.asked("/github/token") + limited, 80);
+        assert!((10..=20).contains(&limited), "{limited}");
+        Ok(())
+    });
+}
+
 #[test]
 fn nothing_that_providers_give_rests_anywhere() {
     run(async {
@@ -337,6 +519,11 @@ fn nothing_that_providers_give_rests_anywhere() {
             let body = fresh(&provider, name, "lovelace").await?;
             assert_eq!(link(&t, ada, body.clone()).await?.status, Status::Accepted);
             link(&t, eve, body).await?;
+            log_in(&t, fresh(&provider, name, "lovelace").await?).await?;
+            log_in(&t, fresh(&provider, name, "nobody").await?).await?;
+            let new = json!({ "username": format!("new-{name}") });
+            let shown = fresh(&provider, name, "somebody").await?;
+            register_by(&t, clock::new_id(), new, shown).await?;
             provider.is(Mood::Nonsense);
             link(&t, eve, fresh(&provider, name, "babbage").await?).await?;
             provider.is(Mood::Well);

@@ -19,6 +19,8 @@ use tokio::time::timeout;
 use crate::codes::{Gateway, digits};
 use crate::connects::token;
 use crate::logins::{code_of, stored};
+use crate::oauth;
+use crate::oauth::provider::{self, Flow, Mood, Provider};
 use crate::second_factors::shown;
 
 /// In everything that is typed here and nobody may repeat.
@@ -135,7 +137,9 @@ fn no_secret_is_in_any_log() {
         let gateway = Gateway::default();
         let port = gateway.start(&["400 Bad Request"; 9]).await?;
         let gateway_url = format!("http://127.0.0.1:{port}/messages");
-        let settings = [
+        let provider = Provider::start().await?;
+        let providers = provider.environment();
+        let mut settings = vec![
             ("ECHOLOG_LOG", TALKATIVE),
             ("RUST_LOG", TALKATIVE),
             ("ECHOLOG_OUTBOX_DIR", letters.to_str().context("a path")?),
@@ -143,6 +147,7 @@ fn no_secret_is_in_any_log() {
             ("ECHOLOG_SMS_TOKEN", "a marked token of the gateway"),
             ("ECHOLOG_TIMERS_EVERY", "1"),
         ];
+        settings.extend(providers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let mut workers = Vec::new();
         let logs = ["handler", "callout", "projector", "timers"]
             .map(|role| (role, directory.path().join(format!("{role}.log"))));
@@ -164,6 +169,24 @@ fn no_secret_is_in_any_log() {
         let exchange = json!({ "refresh_token": first["refresh_token"] });
         let second = told(&t, "anon-test", "auth.refresh_session", ada, exchange).await?;
         secrets.extend(texts(&second, &tokens));
+        for name in provider::ALL {
+            let flow = Flow::new();
+            let code = provider.code(name, "ada", &flow).await?;
+            let mut linked = oauth::shown(name, &code, &flow);
+            linked["password"] = json!(PASSWORD);
+            told(&t, ada, "auth.link_oauth_provider", ada, linked).await?;
+            let code = provider.code(name, "ada", &flow).await?;
+            let by = json!({ "oauth": oauth::shown(name, &code, &flow) });
+            told(&t, "anon-test", "auth.log_in", clock::new_id(), by.clone()).await?;
+            // The code was used.
+            let again = ask(&t, "anon-test", "auth.log_in", clock::new_id(), by.clone()).await?;
+            assert_eq!(again.status, Status::Rejected);
+            provider.is(Mood::Nonsense);
+            let failed = ask(&t, "anon-test", "auth.log_in", clock::new_id(), by).await?;
+            assert_eq!(failed.status, Status::Failed);
+            provider.is(Mood::Well);
+        }
+        secrets.extend(["marked-", "appsecret_proof"].map(str::to_owned));
         let key = json!({
             "api_key_id": clock::new_id(), "name": "a server", "scopes": ["users"],
             "password": PASSWORD,

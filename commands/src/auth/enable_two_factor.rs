@@ -80,7 +80,7 @@ fn sent_codes(context: &Context<'_>, world: &World, shown: &SentCode) -> Decisio
     let method = match code.identifier_type {
         IdentifierType::Phone => TwoFactorMethod::Sms,
         IdentifierType::Email => TwoFactorMethod::Email,
-        IdentifierType::Username | IdentifierType::UserId => {
+        IdentifierType::Username | IdentifierType::UserId | IdentifierType::Oauth => {
             return Err(Rejection::internal("The code went nowhere."));
         }
     };

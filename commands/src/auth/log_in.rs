@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::findings::{Check, Login};
 use super::sent::{self, Wrong};
-use super::{check_age, credentials_are_not_right, ends, identifier, proof};
-use crate::doc::{Doc, optional, required};
+use super::{OauthProof, check_age, credentials_are_not_right, ends, identifier, oauth, proof};
+use crate::doc::{Doc, optional};
 use crate::fields::{DeviceMetadata, OneTimeCode, Password, SentCode, Text, Token};
 use crate::state::{Code, Sessions};
 use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World};
@@ -43,8 +43,8 @@ impl From<NameType> for IdentifierType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogIn {
-    /// A user name, an e-mail address or a phone number.
-    pub identifier: Text<1, 255>,
+    /// A user name, an e-mail address or a phone number; nothing with `oauth`.
+    pub identifier: Option<Text<1, 255>>,
     /// Which of them.
     pub identifier_type: Option<NameType>,
     /// Never leaves the request path.
@@ -59,6 +59,8 @@ pub struct LogIn {
     /// In place of the password, or with it as the second factor. Never leaves the request path.
     #[serde(skip_serializing)]
     pub otp: Option<SentCode>,
+    /// In place of name and password. Nothing but the provider leaves the request path.
+    pub oauth: Option<OauthProof>,
     /// What tells the device from the user's others.
     pub device_id: Option<Text<1, 255>>,
     /// What its owner calls it.
@@ -79,13 +81,19 @@ impl LogIn {
     /// The identifier as an account would have claimed it; `None` if no account can have it.
     #[must_use]
     pub fn canonical(&self) -> Option<String> {
-        identifier::canonical(self.identifier.as_str(), self.name_type())
+        identifier::canonical(self.identifier.as_ref()?.as_str(), self.name_type()?)
     }
 
-    /// What kind of identifier it is.
+    /// What kind of identifier it is; `None` if there is none.
     #[must_use]
-    pub fn name_type(&self) -> NameType {
-        self.identifier_type.unwrap_or_else(|| identifier::kind(self.identifier.as_str()))
+    pub fn name_type(&self) -> Option<NameType> {
+        let kind = |identifier: &Text<1, 255>| identifier::kind(identifier.as_str());
+        self.identifier_type.or_else(|| self.identifier.as_ref().map(kind))
+    }
+
+    fn known_by(&self) -> IdentifierType {
+        let name = self.name_type().filter(|_| self.oauth.is_none());
+        name.map_or(IdentifierType::Oauth, IdentifierType::from)
     }
 
     /// Why not, if not.
@@ -122,7 +130,7 @@ impl LogIn {
             account_id,
             user_id: (login.check != Check::Unknown).then_some(account_id),
             identifier: login.identifier.clone(),
-            identifier_type: self.name_type().into(),
+            identifier_type: self.known_by(),
             reason,
             counts: proof::counts(reason),
             origin: context.findings.origin.clone(),
@@ -195,15 +203,18 @@ impl Decide for LogIn {
         summary: "Begins a session. The outcome's `data` has `user_id`, `session_id`, `session_token`, `refresh_token` and `expires_at`; the tokens are told once.",
         target: "the new session's id, a UUIDv7 that the client has just made",
         fields: &[
-            required(
+            optional(
                 "identifier",
-                "text, 1 to 255: a user name, an e-mail address or a phone number",
+                "text, 1 to 255: a user name, an e-mail address or a phone number; needed, but not with `oauth`",
             ),
             optional(
                 "identifier_type",
                 "`username`, `email` or `phone`; default: `email` with an `@` in it, `phone` with a `+` in front, else `username`",
             ),
-            optional("password", "text, 8 to 256 bytes; **a secret**; needed, or `otp`"),
+            optional(
+                "password",
+                "text, 8 to 256 bytes; **a secret**; needed, or `otp`, or `oauth`",
+            ),
             optional(
                 "totp",
                 "text of six digits: what the authenticator shows; **a secret**; this or `recovery_code` is needed where two factors are in use",
@@ -213,6 +224,7 @@ impl Decide for LogIn {
                 "otp",
                 "map of `otp_id` and `code`: one that was sent for `login`; **a secret**; in place of the password, or with it where that is the second factor",
             ),
+            optional("oauth", oauth::KIND),
             optional(
                 "device_id",
                 "text, 1 to 255: what tells the device from the user's others; a device has one session, a new one ends the one before",
@@ -248,10 +260,19 @@ impl Decide for LogIn {
                 "unauthenticated",
                 "the password is right, but a second factor is needed: `data.second_factor` lists the kinds. Send it with the password, under a new command id",
             ),
+            (
+                "unauthenticated",
+                "the provider does not vouch for what is shown in `oauth`: a code is good once",
+            ),
+            ("not_found", "the identity is linked to no account"),
+            (
+                "unavailable",
+                "the operator has not set the provider up, or it does not answer, or with nonsense",
+            ),
             ("forbidden", "they are right, but the account is suspended or banned"),
             ("conflict", "there was a session with this id already"),
         ],
-        example: r#"{"identifier":"ada@example.org","identifier_type":"email","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"},"device_id":"b7c1","device_name":"Ada's phone","device_type":"mobile","platform":"ios","device_fingerprint":"f1","device_metadata":{"os_version":"19.1"},"fcm_token":"d2Vi"}"#,
+        example: r#"{"identifier":"ada@example.org","identifier_type":"email","password":"correct horse battery","totp":"287082","recovery_code":"abcde-23456","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"},"oauth":{"provider":"google","code":"4/0AY0e-g7","code_verifier":"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk","redirect_uri":"https://app.example.org/callback","nonce":"n-0S6_WzA2Mj"},"device_id":"b7c1","device_name":"Ada's phone","device_type":"mobile","platform":"ios","device_fingerprint":"f1","device_metadata":{"os_version":"19.1"},"fcm_token":"d2Vi"}"#,
     };
 
     fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
@@ -269,7 +290,9 @@ impl Decide for LogIn {
         check_age(context, login.session_id)?;
         let code = login.code.as_ref();
         let code = code.map(|code| sent::right(context, world, code, &[OtpPurpose::Login]));
-        if code.is_none() {
+        if self.oauth.is_some() {
+            oauth::linked(context, world)?;
+        } else if code.is_none() {
             proof::check_is_present(sessions, login.password)?;
         }
         if let Some(reason) = self.failure(context, world, sessions, login, code.as_ref()) {
@@ -301,8 +324,12 @@ impl Decide for LogIn {
             user_id,
             session_id: login.session_id,
             identifier: login.identifier.clone(),
-            identifier_type: self.name_type().into(),
-            method: if code.is_some() { LoginMethod::Code } else { LoginMethod::Password },
+            identifier_type: self.known_by(),
+            method: match code {
+                _ if self.oauth.is_some() => LoginMethod::Oauth,
+                Some(_) => LoginMethod::Code,
+                None => LoginMethod::Password,
+            },
             origin: context.findings.origin.clone(),
             device_id: self.device(login),
         }));
@@ -334,9 +361,10 @@ impl Decide for LogIn {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use echolog_events::{AuthEvent, CodeHash, PasswordHash, StreamKey, Time};
+    use echolog_events::{AuthEvent, CodeHash, OauthProvider, PasswordHash, StreamKey, Time};
 
     use super::super::findings::Findings;
+    use super::super::link_oauth_provider::tests::{has_linked, vouching};
     use super::super::tests::{
         found, log_in, logged_in, recovering, session, showing, story, two_factor,
     };
@@ -532,6 +560,50 @@ mod tests {
         }
         let right = with(recovering(&story, 4), 2);
         try_with(story, right).refused(ErrorCode::Unauthenticated);
+    }
+
+    /// Somebody logs in by an identity at a provider, which the client calls so.
+    fn by_oauth(story: Story, its_id: &str, shown: Findings) -> crate::story::Ending {
+        let oauth = vouching(OauthProvider::Google, its_id, 601).oauth;
+        let found = found(2, Check::Right);
+        let findings = Findings { oauth, second_factor: shown.second_factor, ..found };
+        let body = json!({ "oauth": { "provider": "google" }, "device_id": "d" });
+        let log_in: LogIn = serde_json::from_value(body).expect("a good body");
+        story.findings(findings).when_actor(&anyone(), id(1), log_in)
+    }
+
+    #[test]
+    fn a_linked_identity_will_do() {
+        let story = || has_linked(story(), OauthProvider::Google, 600);
+        let events = by_oauth(story(), "ada", Findings::default()).accepted();
+        let Event::Sessions(SessionEvent::LoginSucceeded(e)) = &events[1].event else {
+            panic!("{events:?}");
+        };
+        let known_by = (e.identifier_type, e.method);
+        assert_eq!(known_by, (IdentifierType::Oauth, LoginMethod::Oauth));
+        let other = by_oauth(story(), "another", Findings::default());
+        other.refused(ErrorCode::NotFound);
+        let unlink = json!({ "provider": "google" });
+        let unlink: crate::auth::UnlinkOauthProvider =
+            serde_json::from_value(unlink).expect("a good body");
+        let story = story().done(&Actor::User(id(1)), id(1), unlink);
+        let not_any_more = by_oauth(story, "ada", Findings::default());
+        not_any_more.refused(ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn an_identity_is_one_factor_and_opens_no_lock() {
+        let story = || two_factor(has_linked(story(), OauthProvider::Google, 600), 1);
+        let no = by_oauth(story(), "ada", Findings::default());
+        assert!(no.refused(ErrorCode::Unauthenticated).data.is_some(), "a second factor is asked");
+        let shown = showing(&story(), 1, 30);
+        let events = names(by_oauth(story(), "ada", shown).accepted());
+        assert_eq!(events, ["session_started", "login_succeeded", "totp_used"]);
+        let locked = has_linked(super::super::tests::story(), OauthProvider::Google, 600);
+        let locked = (0..5).fold(locked, |story, number| {
+            story.findings(found(number, Check::Wrong)).failed(&anyone(), id(1), log_in("d"))
+        });
+        by_oauth(locked, "ada", Findings::default()).refused(ErrorCode::Unauthenticated);
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub use findings::{
 pub use generate_recovery_codes::GenerateRecoveryCodes;
 pub use link_oauth_provider::LinkOauthProvider;
 pub use log_in::{LogIn, NameType};
-pub use oauth::{OauthProof, cannot_be_asked, not_vouched_for};
+pub use oauth::{OauthProof, cannot_be_asked, not_linked, not_vouched_for};
 pub use record_api_key_use::RecordApiKeyUse;
 pub use record_session_activity::RecordSessionActivity;
 pub use refresh_session::RefreshSession;

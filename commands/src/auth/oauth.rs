@@ -5,27 +5,61 @@ use echolog_events::{
     OauthProvider, OauthProviderLinked, OauthProviderUnlinked, Uuid,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::findings::{Identity, Vouched};
 use crate::fields::{CodeVerifier, ProviderToken, Text, Token};
 use crate::state::OauthLink;
 use crate::{ClaimId, Context, Key, Needs, NewEvent, Rejection, World};
 
-/// What somebody shows for a provider to vouch for them. Nothing of it leaves the request path.
-#[derive(Clone, Debug, PartialEq)]
+/// What somebody shows for a provider to vouch for them. Nothing of it leaves the request path but who the
+/// provider is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OauthProof {
     /// Who is to vouch.
     pub provider: OauthProvider,
     /// What the provider gave for its answer to be fetched with.
+    #[serde(skip_serializing)]
     pub code: Option<ProviderToken>,
     /// Of PKCE: what only the client knows that began.
+    #[serde(skip_serializing)]
     pub code_verifier: Option<CodeVerifier>,
     /// Where the provider sent the client with the code.
+    #[serde(skip_serializing)]
     pub redirect_uri: Option<Text<1, 2048>>,
     /// What makes the provider's answer one for this occasion.
+    #[serde(skip_serializing)]
     pub nonce: Option<Token>,
     /// The provider's answer, where the client has it already.
+    #[serde(skip_serializing)]
     pub id_token: Option<ProviderToken>,
 }
+
+impl OauthProof {
+    /// Whether it is whole, as its owner sent it.
+    #[must_use]
+    pub fn carries_secret(&self) -> bool {
+        let Self { provider: _, code, code_verifier, redirect_uri: _, nonce, id_token } = self;
+        code.is_some() || code_verifier.is_some() || nonce.is_some() || id_token.is_some()
+    }
+
+    /// What is shown, taken out; who is to vouch stays.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        Self {
+            provider: self.provider,
+            code: self.code.take(),
+            code_verifier: self.code_verifier.take(),
+            redirect_uri: self.redirect_uri.take(),
+            nonce: self.nonce.take(),
+            id_token: self.id_token.take(),
+        }
+    }
+}
+
+/// What the reference says of such a field.
+pub(super) const KIND: &str = "map of `provider` and what it gave you, as the fields of `link_oauth_provider` of the same names: `code`, `code_verifier`, `redirect_uri` and `nonce`, or `id_token` and `nonce`; **a secret**";
 
 /// Whom the provider vouches for.
 ///
@@ -36,7 +70,9 @@ pub(super) fn vouched<'c>(context: &Context<'c>) -> Result<&'c Identity, Rejecti
         Some(Vouched::For(identity)) => Ok(identity),
         Some(Vouched::ForNobody) => Err(not_vouched_for()),
         Some(Vouched::Unasked) => Err(cannot_be_asked()),
-        None => Err(Rejection::internal("What the provider says got lost.")),
+        None => {
+            Err(Rejection::invalid("", "What a provider gave you goes by `req.`, which asks it."))
+        }
     }
 }
 
@@ -50,6 +86,25 @@ pub fn not_vouched_for() -> Rejection {
 #[must_use]
 pub fn cannot_be_asked() -> Rejection {
     Rejection::unavailable("The provider cannot be asked now; begin with it again later.")
+}
+
+/// The identity that somebody logs in with, if it is linked to the account.
+///
+/// # Errors
+/// `not_found` if it is not, or not any more.
+pub(super) fn linked<'c>(context: &Context<'c>, world: &World) -> Result<&'c Identity, Rejection> {
+    let identity = vouched(context)?;
+    let link = world.credentials(context.target).oauth.of.get(&identity.provider);
+    match link {
+        Some(link) if link.provider_user_id == identity.provider_user_id => Ok(identity),
+        Some(_) | None => Err(not_linked()),
+    }
+}
+
+/// What is said to somebody whose identity speaks for nobody here: it is theirs, so they may know.
+#[must_use]
+pub fn not_linked() -> Rejection {
+    Rejection::not_found("The identity is linked to no account: register with it, or link it.")
 }
 
 /// Names the claim to an identity.

@@ -4,8 +4,10 @@ use echolog_events::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::OauthProof;
 use super::contact::taken;
 use super::findings::ShownProof;
+use super::oauth;
 use super::sent::check_proof;
 use crate::doc::{Doc, optional};
 use crate::fields::{Email, ImportedHash, Password, PhoneNumber, Text, Token, Username};
@@ -37,6 +39,8 @@ pub struct RegisterUser {
     /// That one has the number. Never leaves the request path.
     #[serde(skip_serializing)]
     pub phone_proof: Option<Token>,
+    /// An identity that speaks for the account. Nothing but the provider leaves the request path.
+    pub oauth: Option<OauthProof>,
     /// What the request path made of the password, or of its hash.
     #[serde(skip)]
     pub password_hash: Option<PasswordHash>,
@@ -64,6 +68,21 @@ impl RegisterUser {
 }
 
 impl RegisterUser {
+    /// The identity that is to speak for the account, and that it does.
+    fn linked(&self, context: &Context<'_>, world: &World) -> Result<Vec<NewEvent>, Rejection> {
+        if self.oauth.is_none() {
+            return Ok(Vec::new());
+        }
+        let identity = oauth::vouched(context)?;
+        let linked = oauth::links(context, world, identity, self.password_hash.is_some());
+        linked.map_err(|no| Rejection { field: Some("oauth".to_owned()), ..no })
+    }
+
+    fn vouched_email<'c>(&self, context: &Context<'c>) -> Option<&'c str> {
+        self.oauth.as_ref()?;
+        oauth::vouched(context).ok()?.email.as_deref()
+    }
+
     /// What is known of the address and the number because of a proof.
     fn verified(&self, context: &Context<'_>, world: &World) -> Result<Vec<NewEvent>, Rejection> {
         let user_id = context.target;
@@ -76,7 +95,11 @@ impl RegisterUser {
         let of_phone = |phone_number: String| {
             AccountEvent::PhoneVerified(PhoneVerified { user_id, phone_number, activates: false })
         };
-        let email = proven(context, world, (ClaimKind::Email, email), &found.email_proof)?;
+        // Whom Google and Apple say they know by it need not show a code.
+        let email = match email {
+            Some(email) if self.vouched_email(context) == Some(email) => Some(email.to_owned()),
+            email => proven(context, world, (ClaimKind::Email, email), &found.email_proof)?,
+        };
         let phone = proven(context, world, (ClaimKind::PhoneNumber, phone), &found.phone_proof)?;
         Ok(email.map(of_email).into_iter().chain(phone.map(of_phone)).map(NewEvent::from).collect())
     }
@@ -144,8 +167,15 @@ impl Decide for RegisterUser {
                 "text: what `verify_otp` told of a code that was asked for with this address for `registration`; **a secret**; the address counts as verified then",
             ),
             optional("phone_proof", "text: the same of the phone number; **a secret**"),
+            optional("oauth", oauth::KIND),
         ],
-        events: &["user_registered", "identifier_claimed", "email_verified", "phone_verified"],
+        events: &[
+            "user_registered",
+            "identifier_claimed",
+            "oauth_provider_linked",
+            "email_verified",
+            "phone_verified",
+        ],
         refused: &[
             (
                 "forbidden",
@@ -155,16 +185,28 @@ impl Decide for RegisterUser {
                 "already_exists",
                 "the target is a user already, or a value is taken (`field` says which)",
             ),
+            (
+                "unauthenticated",
+                "the provider does not vouch for what is shown in `oauth`: a code is good once",
+            ),
+            (
+                "unavailable",
+                "the operator has not set the provider up, or it does not answer, or with nonsense",
+            ),
             ("gone", "a proof is not right, is of another value, or has expired"),
             ("invalid", "the operator takes addresses and numbers with a proof only"),
         ],
-        example: r#"{"username":"ada","email":"ada@example.org","phone_number":"+442071838750","display_name":"Ada Lovelace","user_type":"web","password":"correct horse battery","password_hash":"$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW","email_proof":"eo_AZLzxKqq","phone_proof":"eo_AZLzxKqr"}"#,
+        example: r#"{"username":"ada","email":"ada@example.org","phone_number":"+442071838750","display_name":"Ada Lovelace","user_type":"web","password":"correct horse battery","password_hash":"$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW","email_proof":"eo_AZLzxKqq","phone_proof":"eo_AZLzxKqr","oauth":{"provider":"google","id_token":"eyJhbGciOiJSUzI1NiJ9.e30.c2ln","nonce":"n-0S6_WzA2Mj"}}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
         needs.want(Key::User(context.target));
         for (kind, value) in self.claims() {
             needs.want(Key::Claim(ClaimId::new(&context.settings.claim_key, kind, &value)));
+        }
+        if self.oauth.is_some() {
+            needs.want(Key::Credentials(context.target));
+            oauth::need_claim(context, needs);
         }
         let proofs = [&context.findings.email_proof, &context.findings.phone_proof];
         for proof in proofs.into_iter().flatten() {
@@ -223,6 +265,7 @@ impl Decide for RegisterUser {
                 expected: Some(claim.seq),
             });
         }
+        events.extend(self.linked(context, world)?);
         events.extend(verified);
         Ok(events)
     }
@@ -246,6 +289,11 @@ pub(crate) fn registered_for_tests(user_id: echolog_events::Uuid) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use echolog_events::{CredentialEvent, OauthProvider};
+
+    use super::super::link_oauth_provider::tests::{has_linked, vouching};
+    use super::super::operators::tests::names;
+    use super::super::{Findings, Vouched};
     use super::*;
     use crate::story::{Story, id};
     use crate::{ErrorCode, Settings};
@@ -312,6 +360,60 @@ mod tests {
         let events =
             story.when_actor(&anonymous(), id(1), command(r#"{"username":"ada"}"#)).accepted();
         assert_eq!(events[1].expected, Some(1));
+    }
+
+    /// Somebody registers with an identity at a provider, which calls them so.
+    fn by_oauth(story: Story, its_id: &str, body: &str) -> crate::story::Ending {
+        let oauth = vouching(OauthProvider::Google, its_id, 600).oauth;
+        let story = story.findings(Findings { oauth, ..Findings::default() });
+        story.when_actor(&anonymous(), id(1), command(body))
+    }
+
+    #[test]
+    fn an_identity_speaks_for_a_new_account() {
+        let body = r#"{"username":"ada","email":"ada@example.org","oauth":{"provider":"google"}}"#;
+        let events = by_oauth(Story::new(), "ada", body).accepted();
+        let expected = [
+            "user_registered",
+            "identifier_claimed",
+            "identifier_claimed",
+            "oauth_provider_linked",
+            "identifier_claimed",
+            "email_verified",
+        ];
+        assert_eq!(names(events.clone()), expected);
+        let Event::Credentials(CredentialEvent::OauthProviderLinked(linked)) = &events[3].event
+        else {
+            panic!("{events:?}");
+        };
+        assert!(!linked.has_password);
+        // Of another address the provider says nothing.
+        let other = body.replace("ada@", "lovelace@");
+        let events = names(by_oauth(Story::new(), "ada", &other).accepted());
+        assert_eq!(events.len(), 5, "{events:?}");
+        // The provider's address alone is nobody's name here.
+        let alone = r#"{"oauth":{"provider":"google"}}"#;
+        by_oauth(Story::new(), "ada", alone).refused(ErrorCode::Invalid);
+    }
+
+    #[test]
+    fn an_identity_that_speaks_for_somebody_opens_no_account() {
+        let story = has_linked(Story::new().users([id(1)]), OauthProvider::Google, 600);
+        let oauth = vouching(OauthProvider::Google, "ada", 601).oauth;
+        let story = story.findings(Findings { oauth, ..Findings::default() });
+        let body = r#"{"username":"ada","oauth":{"provider":"google"}}"#;
+        let no = story.when_actor(&anonymous(), id(2), command(body));
+        let no = no.refused(ErrorCode::AlreadyExists);
+        assert_eq!(no.field.as_deref(), Some("oauth"));
+        for (vouched, code) in [
+            (Some(Vouched::ForNobody), ErrorCode::Unauthenticated),
+            (Some(Vouched::Unasked), ErrorCode::Unavailable),
+            (None, ErrorCode::Invalid),
+        ] {
+            let found = Findings { oauth: vouched, ..Findings::default() };
+            let story = Story::new().findings(found);
+            story.when_actor(&anonymous(), id(1), command(body)).refused(code);
+        }
     }
 
     #[test]

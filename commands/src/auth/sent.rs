@@ -131,7 +131,8 @@ fn contact_verified(
         IdentifierType::Email
         | IdentifierType::Phone
         | IdentifierType::Username
-        | IdentifierType::UserId => None,
+        | IdentifierType::UserId
+        | IdentifierType::Oauth => None,
     }
 }
 

@@ -38,7 +38,14 @@ impl Story {
                 let (account, check) = attempt(user, roll.choice);
                 let second_factor = self.shown(account, roll);
                 let findings = Findings { second_factor, ..self.found_login(account, check, roll) };
-                (anyone, account, login(roll), findings)
+                let by_identity = self.by_identity(account, roll);
+                match by_identity.filter(|_| check == Check::Right && roll.choice % 8 < 3) {
+                    Some((body, vouched)) => {
+                        let findings = Findings { oauth: Some(vouched), ..findings };
+                        (anyone, account, body, findings)
+                    }
+                    None => (anyone, account, login(roll), findings),
+                }
             }
             "refresh_session" => {
                 let body = match roll.choice % 3 {

@@ -1,12 +1,12 @@
 //! Identities at other providers, by the dice.
 
-use echolog_events::{JsonMap, OauthProvider};
-use serde_json::json;
+use echolog_events::{JsonMap, OauthProvider, Uuid};
+use serde_json::{Value, json};
 
 use super::dice::{Roll, Sent, USERS};
 use super::{Story, id};
-use crate::Actor;
 use crate::auth::{Check, Findings, Identity, Vouched};
+use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
 pub(super) const NAMES: [&str; 2] = ["link_oauth_provider", "unlink_oauth_provider"];
@@ -35,6 +35,24 @@ impl Story {
         let actor = if by_operator { operator } else { Actor::User(user) };
         let command = super::dice::command("auth", name, &body);
         Sent { actor, target: user, command, findings }
+    }
+
+    /// One of the user's identities, if there is one, and what is said to log in with it.
+    pub(super) fn by_identity(&self, user: Uuid, roll: Roll) -> Option<(Value, Vouched)> {
+        let State::Credentials(credentials) = self.state(&Key::Credentials(user)) else {
+            return None;
+        };
+        let (provider, link) = credentials.oauth.of.into_iter().next()?;
+        let identity = Identity {
+            link_id: id(1),
+            provider,
+            provider_user_id: link.provider_user_id,
+            email: None,
+            profile: JsonMap::new(),
+        };
+        let device = format!("device {}", roll.message % 3);
+        let body = json!({ "oauth": { "provider": provider }, "device_id": device });
+        Some((body, Vouched::For(Box::new(identity))))
     }
 
     /// One of a few identities, of whom providers say one thing today and another tomorrow.

@@ -22,15 +22,15 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 /// Where clients come back to.
-pub(super) const HERE: &str = "https://app.example.org/callback";
-pub(super) const ELSEWHERE: &str = "https://other.example.org/callback";
+pub(crate) const HERE: &str = "https://app.example.org/callback";
+pub(crate) const ELSEWHERE: &str = "https://other.example.org/callback";
 
 /// All of them.
-pub(super) const ALL: [&str; 4] = ["google", "apple", "facebook", "github"];
+pub(crate) const ALL: [&str; 4] = ["google", "apple", "facebook", "github"];
 
 /// How the server is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Mood {
+pub(crate) enum Mood {
     Well,
     /// It hangs up.
     Down,
@@ -46,7 +46,7 @@ pub(super) enum Mood {
 
 /// What is wrong with the tokens that it signs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     None,
     Issuer,
     Audience,
@@ -64,14 +64,14 @@ pub(super) enum Flaw {
 
 /// What a client keeps to itself between the beginning and the end.
 #[derive(Clone, Debug)]
-pub(super) struct Flow {
-    pub(super) verifier: String,
-    pub(super) nonce: String,
-    pub(super) redirect_uri: &'static str,
+pub(crate) struct Flow {
+    pub(crate) verifier: String,
+    pub(crate) nonce: String,
+    pub(crate) redirect_uri: &'static str,
 }
 
 impl Flow {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             verifier: format!("marked-verifier-{}", clock::new_id().simple()),
             nonce: format!("marked-nonce-{}", clock::new_id().simple()),
@@ -85,7 +85,7 @@ impl Flow {
     }
 
     /// What is told of the nonce where a token is shown.
-    pub(super) fn nonce_hash(&self) -> String {
+    pub(crate) fn nonce_hash(&self) -> String {
         HEXLOWER.encode(&Sha256::digest(&self.nonce))
     }
 }
@@ -179,7 +179,7 @@ struct State {
 }
 
 /// The server.
-pub(super) struct Provider {
+pub(crate) struct Provider {
     state: Arc<Mutex<State>>,
     address: String,
     serving: JoinHandle<()>,
@@ -192,7 +192,7 @@ impl Drop for Provider {
 }
 
 impl Provider {
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
         let state = Arc::new(Mutex::new(State {
@@ -215,7 +215,7 @@ impl Provider {
     }
 
     /// How Echolog finds all four here.
-    pub(super) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         let at = |path: &str| format!("{}/{path}", self.address);
         let id = |name: &str| Some(client_id(name));
         let secret = |name: &str| Some(client_secret(name));
@@ -240,35 +240,58 @@ impl Provider {
         }
     }
 
+    /// The same, for a process.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let o = self.options();
+        let mut environment = vec![("REDIRECT_URIS".to_owned(), o.oauth_redirect_uris.join(","))];
+        for name in ALL {
+            let upper = name.to_uppercase();
+            environment.push((format!("{upper}_CLIENT_ID"), client_id(name)));
+            environment.push((format!("{upper}_CLIENT_SECRET"), client_secret(name)));
+        }
+        for (name, at) in [
+            ("GOOGLE_ISSUER", o.oauth_google_issuer),
+            ("APPLE_ISSUER", o.oauth_apple_issuer),
+            ("FACEBOOK_TOKEN_URL", o.oauth_facebook_token_url),
+            ("FACEBOOK_USER_URL", o.oauth_facebook_user_url),
+            ("GITHUB_TOKEN_URL", o.oauth_github_token_url),
+            ("GITHUB_USER_URL", o.oauth_github_user_url),
+        ] {
+            environment.push((name.to_owned(), at));
+        }
+        let named = |(name, value)| (format!("ECHOLOG_OAUTH_{name}"), value);
+        environment.into_iter().map(named).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panicked")
     }
 
-    pub(super) fn is(&self, mood: Mood) {
+    pub(crate) fn is(&self, mood: Mood) {
         self.state().mood = mood;
     }
 
-    pub(super) fn signs(&self, flaw: Flaw) {
+    pub(crate) fn signs(&self, flaw: Flaw) {
         self.state().flaw = flaw;
     }
 
     /// Signs with another key from now on, which is the only one that is published.
-    pub(super) fn rotate(&self, name: &'static str) {
+    pub(crate) fn rotate(&self, name: &'static str) {
         self.state().keys.insert(name, Key::ec());
     }
 
     /// How often this was asked for.
-    pub(super) fn asked(&self, path: &str) -> usize {
+    pub(crate) fn asked(&self, path: &str) -> usize {
         self.state().asked.get(path).copied().unwrap_or_default()
     }
 
     /// Everything that it was asked for.
-    pub(super) fn questions(&self) -> usize {
+    pub(crate) fn questions(&self) -> usize {
         self.state().asked.values().sum()
     }
 
     /// Somebody logs in and is sent back with a code.
-    pub(super) async fn code(
+    pub(crate) async fn code(
         &self,
         name: &str,
         login: &str,
@@ -290,7 +313,7 @@ impl Provider {
     }
 
     /// What the provider gives an app in which somebody logs in.
-    pub(super) fn id_token(&self, name: &str, app: &str, login: &str, nonce: &str) -> String {
+    pub(crate) fn id_token(&self, name: &str, app: &str, login: &str, nonce: &str) -> String {
         id_token(&self.state(), &self.address, name, app, login, nonce)
     }
 }
@@ -299,12 +322,12 @@ fn client_id(name: &str) -> String {
     format!("{name}-client")
 }
 
-pub(super) fn client_secret(name: &str) -> String {
+pub(crate) fn client_secret(name: &str) -> String {
     format!("marked-secret-{name}")
 }
 
 /// What a provider calls somebody.
-pub(super) fn name_of(provider: &str, login: &str) -> String {
+pub(crate) fn name_of(provider: &str, login: &str) -> String {
     match provider {
         "github" => login.bytes().map(u32::from).sum::<u32>().to_string(),
         _ => format!("{provider}|{login}"),

@@ -60,14 +60,25 @@ impl Front {
         let password = command.password.take();
         let mut shown =
             Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take());
+        if let Some(proof) = &mut command.oauth {
+            let proof = proof.take();
+            if password.is_some() || command.identifier.is_some() {
+                let message = "An identity elsewhere says by itself whose it is.";
+                return Err(Rejection::invalid("oauth", message));
+            }
+            return self.log_in_by_oauth(session_id, proof, shown).await;
+        }
+        let (Some(name), Some(kind)) = (&command.identifier, command.name_type()) else {
+            return Err(Rejection::invalid("identifier", "An identifier is needed."));
+        };
         // Without a password it is the first factor.
         let code = if password.is_none() { shown.otp.take() } else { None };
         if password.is_none() && code.is_none() {
             return Err(Rejection::invalid("password", "A password or a code is needed."));
         }
         let canonical = command.canonical();
-        let typed = canonical.as_deref().unwrap_or(command.identifier.as_str());
-        let Named { account, user, claim } = self.named(command.name_type(), typed).await?;
+        let typed = canonical.as_deref().unwrap_or(name.as_str());
+        let Named { account, user, claim } = self.named(kind, typed).await?;
         let checked = match &password {
             Some(password) => self.check_password(account, password).await?,
             None => Checked { check: Check::NoPassword, number: 0, weak: false },
@@ -185,7 +196,7 @@ impl Front {
 }
 
 /// Whose name it is, by the log itself.
-async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError> {
+pub(super) async fn owner(log: &EventLog, claim: &ClaimId) -> Result<Option<Uuid>, BusError> {
     let last = log.last(partition_of(&claim.0), &claim.stream_key()).await?;
     let mut state = State::Claim(Claim::default());
     if let Some(Recorded { body: Body::Known(event), seq, .. }) = &last {

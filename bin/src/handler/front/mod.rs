@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use echolog_commands::auth::Findings;
 use echolog_commands::{Actor, Command, CommandType, ContentType, Outcome, Rejection, Status};
 use echolog_events::{Origin, Uuid};
 use echolog_nats::{
@@ -44,12 +45,18 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// costs somebody money, and somebody else their peace.
 const LETTERS: RateLimit = RateLimit { per_second: 20.0 / 3600.0, burst: 20.0 };
 
+/// How often providers are asked on behalf of one actor, or one address: each question takes one of the few
+/// places that a provider has.
+const QUESTIONS: RateLimit = RateLimit { per_second: 0.2, burst: 60.0 };
+
 struct Front {
     handler: Handler,
     passwords: Passwords,
     limiter: Mutex<Limiter>,
     /// Of those who have codes and tokens sent.
     letters: Mutex<Limiter>,
+    /// Of those about whom providers are asked.
+    questions: Mutex<Limiter>,
 }
 
 /// Listens for requests; the future that it returns takes them until `stop` turns true, and then
@@ -62,7 +69,8 @@ pub(super) async fn listen(
     let passwords = Passwords::new(handler.limits.hashing).map_err(HandlerError::Hashing)?;
     let limiter = Mutex::new(Limiter::new(handler.limits.rate));
     let letters = Mutex::new(Limiter::new(LETTERS));
-    let front = Arc::new(Front { handler, passwords, limiter, letters });
+    let questions = Mutex::new(Limiter::new(QUESTIONS));
+    let front = Arc::new(Front { handler, passwords, limiter, letters, questions });
     Ok(requests::take_all(requests, stop, move |incoming| {
         let front = Arc::clone(&front);
         async move { front.take(incoming).await }
@@ -104,6 +112,9 @@ impl Front {
         if matches!(command, Command::RequestOtp(_) | Command::RequestPasswordReset(_)) {
             self.check_letters(&subject.actor, &origin(&incoming.headers))?;
         }
+        if command.asks_provider() {
+            self.check_questions(&subject.actor, &origin(&incoming.headers))?;
+        }
         let found = if let Command::LogIn(log_in) = &mut command {
             self.log_in(&subject, log_in).await?
         } else if let Command::RefreshSession(refresh) = &mut command {
@@ -140,7 +151,9 @@ impl Front {
             if let Some(hash) = self.first_password(&subject, register).await? {
                 headers.insert(header::PASSWORD_HASH, hash);
             }
-            codes::first_contacts(register)?
+            let oauth = self.first_identity(register).await?;
+            let found = codes::first_contacts(register)?;
+            Found { findings: Findings { oauth, ..found.findings }, ..found }
         } else {
             return self.ask_owner(&subject, headers, command.encode().into()).await;
         };
@@ -168,21 +181,18 @@ impl Front {
         Ok(())
     }
 
-    /// Before anything is sent. The limits of each address and number count on their own. Where the
-    /// asker's address is known, a new anonymous actor is nobody new.
+    /// Before anything is sent. The limits of each address and number count on their own.
     fn check_letters(&self, actor: &str, origin: &Origin) -> Result<(), Rejection> {
-        let (by_actor, by_address) = match (Actor::parse(actor), origin.ip_address) {
-            (Some(Actor::Service(_)), _) => (None, None),
-            (Some(Actor::Anonymous(_)), Some(address)) => (None, Some(address.to_string())),
-            (_, address) => (Some(actor.to_owned()), address.map(|it| it.to_string())),
-        };
-        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut askers = by_actor.into_iter().chain(by_address);
-        if askers.all(|asker| letters.allows(&asker, Instant::now())) {
-            Ok(())
-        } else {
-            Err(Rejection::rate_limited("Too many codes were asked for; wait a while."))
-        }
+        let allowed = is_allowed(&self.letters, actor, origin);
+        allowed
+            .ok_or_else(|| Rejection::rate_limited("Too many codes were asked for; wait a while."))
+    }
+
+    /// Before a provider is asked about anybody.
+    fn check_questions(&self, actor: &str, origin: &Origin) -> Result<(), Rejection> {
+        let allowed = is_allowed(&self.questions, actor, origin);
+        allowed
+            .ok_or_else(|| Rejection::rate_limited("Providers were asked too often; wait a while."))
     }
 
     /// Asks the partition's owner.
@@ -249,6 +259,19 @@ fn passed_on(incoming: &Incoming) -> HeaderMap {
         headers.insert(header::SESSION, session.to_string());
     }
     headers
+}
+
+/// Whether somebody may do such a thing once more. Where the asker's address is known, a new anonymous actor
+/// is nobody new.
+fn is_allowed(limiter: &Mutex<Limiter>, actor: &str, origin: &Origin) -> Option<()> {
+    let (by_actor, by_address) = match (Actor::parse(actor), origin.ip_address) {
+        (Some(Actor::Service(_)), _) => (None, None),
+        (Some(Actor::Anonymous(_)), Some(address)) => (None, Some(address.to_string())),
+        (_, address) => (Some(actor.to_owned()), address.map(|it| it.to_string())),
+    };
+    let mut limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut askers = by_actor.into_iter().chain(by_address);
+    askers.all(|asker| limiter.allows(&asker, Instant::now())).then_some(())
 }
 
 /// Where a request of an end user comes from, as the broker says. Of whom a backend speaks for, it says
