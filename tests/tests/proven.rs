@@ -257,3 +257,37 @@ fn a_code_makes_way_for_another_password() {
         Ok(())
     });
 }
+
+#[test]
+fn whoever_has_no_password_shows_a_code() {
+    run(async {
+        let place = tempfile::tempdir()?;
+        let t = tenant(place.path()).await?;
+        for (name, command, fields) in [
+            ("ada", "auth.change_password", json!({ "new_password": PASSWORD })),
+            ("bob", "auth.delete_user", json!({})),
+            ("eve", "auth.begin_two_factor", json!({})),
+        ] {
+            let (user, email) = (clock::new_id(), format!("{name}@example.org"));
+            let body = json!({ "username": name, "email": email });
+            t.accept("anon-test", "auth.register_user", user, body).await?;
+            let no = send(&t, user, command, user, fields.clone()).await?;
+            assert_eq!(code(&no), Some(ErrorCode::Unauthenticated), "{command}");
+            let (otp, _) = ask(&t, user, "2fa", &email).await?;
+            let right = digits(&letter(place.path(), &email).await?)?;
+            let with = async |code: &str| {
+                let mut body = fields.clone();
+                body["otp"] = json!({ "otp_id": otp, "code": code });
+                send(&t, user, command, user, body).await
+            };
+            let wrong = with(&another(&right)).await?;
+            assert_eq!(code(&wrong), Some(ErrorCode::Unauthenticated), "{command}");
+            let done = with(&right).await?;
+            assert_eq!(done.status, Status::Accepted, "{command}: {:?}", done.error);
+            assert!(done.events.contains(&"otp_verified".to_owned()), "{:?}", done.events);
+        }
+        let body = json!({ "identifier": "ada", "password": PASSWORD });
+        assert_eq!(log_in(&t, body).await?.status, Status::Accepted);
+        Ok(())
+    });
+}

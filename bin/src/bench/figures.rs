@@ -44,6 +44,12 @@ pub struct Logins {
     pub limit_per_second: f64,
     /// The one over the other.
     pub ratio: f64,
+    /// Half of those who show a wrong password hear so within.
+    pub wrong_password_p50_ms: f64,
+    /// Half of those who name nobody.
+    pub unknown_name_p50_ms: f64,
+    /// Half of those who name an account without a password.
+    pub no_password_p50_ms: f64,
     /// Logins per second in a storm, beside messages.
     pub storm_per_second: f64,
     /// Attempts per second that are told to come later.

@@ -8,7 +8,7 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use echolog_commands::Status;
 use futures::StreamExt;
 use futures::stream;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::driver::{Driver, Pace};
 use super::figures::{Logins, percentile};
@@ -42,11 +42,11 @@ pub(super) async fn measure(
     let client =
         Client::connect(site.config.bus("bench-logins").await?, site.config.names()?).await?;
     for number in 0..ACCOUNTS {
-        let body = json!({ "username": name(number), "password": PASSWORD });
-        let request = Request::new("svc-bench", "auth.register_user", clock::new_id(), body);
-        let outcome = client.send(&request).await?;
-        ensure!(outcome.status == Status::Accepted, "not registered: {outcome:?}");
+        register(&client, json!({ "username": name(number), "password": PASSWORD })).await?;
+        register(&client, json!({ "username": without_password(number) })).await?;
     }
+    let [wrong_password_p50_ms, unknown_name_p50_ms, no_password_p50_ms] =
+        failures(&client).await?;
     let limit_per_second = limit(duration / 5)?;
     let per_second = log_in(&client, BUSY, duration).await?.0 / duration.as_secs_f64();
     let spread = Spread::uniform(population);
@@ -62,6 +62,9 @@ pub(super) async fn measure(
         per_second,
         limit_per_second,
         ratio: per_second / limit_per_second,
+        wrong_password_p50_ms,
+        unknown_name_p50_ms,
+        no_password_p50_ms,
         storm_per_second: storm_logins / duration.as_secs_f64(),
         storm_refused_per_second: refused / duration.as_secs_f64(),
         calm_p50_ms: percentile(&calm.outcome_times(), 0.5),
@@ -73,6 +76,38 @@ pub(super) async fn measure(
 
 fn name(number: usize) -> String {
     format!("login-{number}")
+}
+
+fn without_password(number: usize) -> String {
+    format!("no-password-{number}")
+}
+
+async fn register(client: &Client, body: Value) -> anyhow::Result<()> {
+    let request = Request::new("svc-bench", "auth.register_user", clock::new_id(), body);
+    let outcome = client.send(&request).await?;
+    ensure!(outcome.status == Status::Accepted, "not registered: {outcome:?}");
+    Ok(())
+}
+
+/// How long those wait for their no who know a name and not its password, who name nobody, and who name an
+/// account that has none; in turns, so that all meet the same weather.
+async fn failures(client: &Client) -> anyhow::Result<[f64; 3]> {
+    let mut times = [const { Vec::new() }; 3];
+    for number in 0..ACCOUNTS {
+        let names = [name(number), format!("nobody-{number}"), without_password(number)];
+        for (times, identifier) in times.iter_mut().zip(names) {
+            let body = json!({ "identifier": identifier, "password": "a wrong password" });
+            let request = Request::new("svc-bench", "auth.log_in", clock::new_id(), body);
+            let begun = Instant::now();
+            let outcome = client.send(&request).await?;
+            times.push(begun.elapsed());
+            ensure!(outcome.status == Status::Rejected, "let in: {outcome:?}");
+        }
+    }
+    Ok(times.map(|mut times| {
+        times.sort_unstable();
+        percentile(&times, 0.5)
+    }))
 }
 
 /// Keeps so many logins under way; returns how many got in, and how many were told to come later.

@@ -117,6 +117,12 @@ fn logins(f: &mut fmt::Formatter<'_>, logins: &Logins) -> fmt::Result {
         "logins                  {per_second:.1} per second, {ratio:.2} of the {limit_per_second:.1} \
          that one core hashes"
     )?;
+    let Logins { wrong_password_p50_ms, unknown_name_p50_ms, no_password_p50_ms, .. } = logins;
+    writeln!(
+        f,
+        "until a no, p50         wrong password {wrong_password_p50_ms:.1} ms, unknown name \
+         {unknown_name_p50_ms:.1} ms, account without a password {no_password_p50_ms:.1} ms"
+    )?;
     writeln!(
         f,
         "messages meanwhile      p50 {calm_p50_ms:.1} ms, p99 {calm_p99_ms:.1} ms without logins"

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{NewAuthenticator, proof};
 use crate::doc::{Doc, optional};
-use crate::fields::Password;
-use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World, access};
+use crate::fields::{Password, SentCode};
+use crate::{Context, Decide, Decision, Needs, Rejection, World, access};
 
 /// How long somebody has to enter the secret and to show the first code.
 const TIME: TimeDelta = TimeDelta::minutes(10);
@@ -18,6 +18,9 @@ pub struct BeginTwoFactor {
     /// Never leaves the request path.
     #[serde(skip_serializing)]
     pub password: Option<Password>,
+    /// Never leaves the request path.
+    #[serde(skip_serializing)]
+    pub otp: Option<SentCode>,
 }
 
 impl Decide for BeginTwoFactor {
@@ -25,13 +28,25 @@ impl Decide for BeginTwoFactor {
     const DOC: Doc = Doc {
         summary: "Asks for the secret of a new authenticator (RFC 6238: SHA-1, six digits, 30 seconds). The outcome's `data` has `factor_id`, `secret` (base32), `otpauth_uri` (for a QR code) and `expires_at`; the secret is told once. It serves after `enable_two_factor`.",
         target: "your own user id",
-        fields: &[optional("password", "text, 8 to 256 bytes; **a secret**; needed")],
-        events: &["two_factor_begun", "login_failed", "user_locked"],
+        fields: &[
+            optional("password", "text, 8 to 256 bytes; **a secret**; needed where there is one"),
+            optional(
+                "otp",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where there is no password; **a secret**",
+            ),
+        ],
+        events: &[
+            "two_factor_begun",
+            "otp_verified",
+            "login_failed",
+            "otp_attempt_failed",
+            "user_locked",
+        ],
         refused: &[
-            ("unauthenticated", "the password is not right, or too many attempts failed before"),
+            ("unauthenticated", "what is shown is not right, or too many attempts failed before"),
             ("conflict", "a second factor is in use already"),
         ],
-        example: r#"{"password":"correct horse battery"}"#,
+        example: r#"{"password":"correct horse battery","otp":{"otp_id":"0192f3c4-aaaa-7bbb-8ccc-000000000007","code":"123456"}}"#,
     };
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
@@ -47,7 +62,7 @@ impl Decide for BeginTwoFactor {
         if world.credentials(user_id).asks_for_second_factor() {
             return Err(Rejection::conflict("A second factor is in use; disable it first."));
         }
-        proof::check(context, world)?;
+        let used = proof::check(context, world)?;
         let made = context.findings.authenticator.clone();
         let made = made.ok_or_else(|| Rejection::internal("There is no new authenticator."))?;
         let NewAuthenticator { factor_id, salt } = made;
@@ -57,7 +72,7 @@ impl Decide for BeginTwoFactor {
             salt,
             expires_at: context.time + TIME,
         });
-        Ok(vec![NewEvent::from(begun)])
+        Ok(proof::along(used, vec![begun.into()]))
     }
 
     fn data(&self, events: &[&Event]) -> Option<Value> {
@@ -93,10 +108,11 @@ mod tests {
         let strange = story().findings(known(Check::Right, 1));
         strange.when(id(2), id(1), BeginTwoFactor::default()).refused(ErrorCode::Forbidden);
         begin(&story().findings(Findings::default())).refused(ErrorCode::Invalid);
-        for check in [Check::Wrong, Check::NoPassword] {
-            let no = begin(&story().findings(known(check, 1))).refused(ErrorCode::Unauthenticated);
-            assert_eq!(no.events.len(), 1, "it counts");
-        }
+        let no =
+            begin(&story().findings(known(Check::Wrong, 1))).refused(ErrorCode::Unauthenticated);
+        assert_eq!(no.events.len(), 1, "it counts");
+        let no = begin(&story().findings(known(Check::NoPassword, 1)));
+        assert!(no.refused(ErrorCode::Unauthenticated).events.is_empty(), "nothing was shown");
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Decide for ChangeEmail {
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
             optional(
                 "otp",
-                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor or there is no password; **a secret**",
             ),
         ],
         events: &[

@@ -5,13 +5,11 @@ use echolog_events::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::findings::NewPassword;
 use super::operators::recorded_if_anothers;
-use super::proof::{attempt, check_is_present, failed, failure, second_factor};
+use super::proof::{self, check_is_present};
 use super::{Authority, authority, ends, need_authority};
 use crate::doc::{Doc, optional};
 use crate::fields::{Id, OneTimeCode, Password, SentCode, Token};
-use crate::state::Sessions;
 use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
 
 /// Gives an account another password.
@@ -37,25 +35,6 @@ pub struct ChangePassword {
     pub except_session_id: Option<Id>,
 }
 
-impl ChangePassword {
-    /// Demands that whoever owns the account knows its password, and shows the second factor where one is
-    /// in use. Returns what that leaves.
-    fn check_owner(
-        context: &Context<'_>,
-        world: &World,
-        sessions: &Sessions,
-        found: &NewPassword,
-    ) -> Result<Option<NewEvent>, Rejection> {
-        let Some(check) = found.check else {
-            return Err(Rejection::invalid("old_password", "The old password is needed."));
-        };
-        match failure(context, sessions, check) {
-            Some(reason) => Err(failed(context, sessions, attempt(context, reason))),
-            None => second_factor(context, world, |reason| attempt(context, reason)),
-        }
-    }
-}
-
 impl Decide for ChangePassword {
     const STREAM: Stream = Stream::Password;
     const DOC: Doc = Doc {
@@ -74,7 +53,7 @@ impl Decide for ChangePassword {
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
             optional(
                 "otp",
-                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor or there is no password; **a secret**",
             ),
             optional("except_session_id", "UUID: the session that stays"),
         ],
@@ -132,7 +111,12 @@ impl Decide for ChangePassword {
         };
         check_is_present(sessions, found.password)?;
         let used = match how {
-            PasswordChange::Change => Self::check_owner(context, world, sessions, found)?,
+            PasswordChange::Change => {
+                let Some(check) = found.check else {
+                    return Err(Rejection::invalid("old_password", "The old password is needed."));
+                };
+                proof::after(context, world, check)?
+            }
             PasswordChange::Reset | PasswordChange::Operator => None,
         };
         if found.is_same {
@@ -168,7 +152,7 @@ impl Decide for ChangePassword {
 mod tests {
     use echolog_events::{Event, PasswordHash, PasswordRehashed, StreamKey};
 
-    use super::super::findings::{Check, Findings};
+    use super::super::findings::{Check, Findings, NewPassword};
     use super::super::tests::{found, log_in, logged_in, session, story};
     use super::*;
     use crate::story::{Story, id};

@@ -65,7 +65,7 @@ impl Decide for DeleteUser {
             optional("recovery_code", "text: one of the recovery codes; **a secret**"),
             optional(
                 "otp",
-                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor; **a secret**",
+                "map of `otp_id` and `code`: one that was sent for `2fa`, where that is the second factor or there is no password; **a secret**",
             ),
             optional("reason", "text, 1 to 255 characters"),
         ],

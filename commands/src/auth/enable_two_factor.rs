@@ -73,7 +73,7 @@ fn authenticator(context: &Context<'_>, world: &World, shown: &CodeHash) -> Deci
 /// From now on codes are sent. Nobody but the owner of the account has got one; whoever has got hold of
 /// a session has to show the password all the same, as for an authenticator's secret.
 fn sent_codes(context: &Context<'_>, world: &World, shown: &SentCode) -> Decision {
-    proof::check(context, world)?;
+    let used = proof::check(context, world)?;
     let user_id = context.target;
     let code = sent::right(context, world, shown, &[OtpPurpose::TwoFactor]);
     let code = code.map_err(|wrong| wrong.refused(context, world))?;
@@ -91,7 +91,8 @@ fn sent_codes(context: &Context<'_>, world: &World, shown: &SentCode) -> Decisio
         step: None,
     });
     let mut events = vec![NewEvent::from(enabled), NewEvent::from(generated(context)?)];
-    events.push(sent::used(context, world, shown.otp_id, None));
+    // Where there is no password it has proved that as well.
+    events.push(used.unwrap_or_else(|| sent::used(context, world, shown.otp_id, None)));
     events.extend(sent::verifies(context, world, code));
     Ok(events)
 }

@@ -1,8 +1,10 @@
 //! Proving once more who one is: before what a stolen connection must not be able to do.
 
-use echolog_events::{IdentifierType, LoginFailed, LoginFailure, SessionEvent, UserLocked};
+use echolog_events::{
+    IdentifierType, LoginFailed, LoginFailure, OtpPurpose, SessionEvent, UserLocked,
+};
 
-use super::{Check, SecondFactor, credentials_are_not_right, factors};
+use super::{Check, SecondFactor, credentials_are_not_right, factors, sent};
 use serde_json::json;
 
 use crate::state::Sessions;
@@ -19,24 +21,52 @@ pub(super) fn need(context: &Context<'_>, needs: &mut Needs) {
 }
 
 /// Demands the password once more, and a second factor where one is in use: whoever has got hold of a
-/// session and a password must not be able to shut its owner out. (An account without a password shows
-/// its second factor alone.) Returns what showing it leaves. A wrong one counts like an attempt to log in.
+/// session and a password must not be able to shut its owner out. An account without a password shows its
+/// second factor alone; one without either, a code that was sent to it. Returns what showing it leaves. A
+/// wrong one counts like an attempt to log in.
 pub(super) fn check(context: &Context<'_>, world: &World) -> Result<Option<NewEvent>, Rejection> {
     let shown = context.findings;
-    let sessions = world.sessions(context.target);
-    let fail = |reason| Err(failed(context, sessions, attempt(context, reason)));
     let Some(check) = shown.password else {
         return Err(Rejection::invalid("password", "This takes the password once more."));
     };
-    check_is_present(sessions, shown.password_number)?;
+    check_is_present(world.sessions(context.target), shown.password_number)?;
+    after(context, world, check)
+}
+
+/// The same, of a password that was checked.
+pub(super) fn after(
+    context: &Context<'_>,
+    world: &World,
+    check: Check,
+) -> Result<Option<NewEvent>, Rejection> {
+    let sessions = world.sessions(context.target);
     let two_factors = world.credentials(context.target).asks_for_second_factor();
     let check = match check {
         Check::NoPassword if two_factors => Check::Right,
-        Check::NoPassword | Check::Right | Check::Wrong | Check::Unknown => check,
+        Check::NoPassword => return own_code(context, world).map(Some),
+        Check::Right | Check::Wrong | Check::Unknown => check,
     };
     match failure(context, sessions, check) {
-        Some(reason) => fail(reason),
+        Some(reason) => Err(failed(context, sessions, attempt(context, reason))),
         None => second_factor(context, world, |reason| attempt(context, reason)),
+    }
+}
+
+/// What showing a code leaves that was sent to the account's own address or number.
+fn own_code(context: &Context<'_>, world: &World) -> Result<NewEvent, Rejection> {
+    let sessions = world.sessions(context.target);
+    let fail = |reason| failed(context, sessions, attempt(context, reason));
+    if sessions.is_locked(context.time) {
+        return Err(fail(LoginFailure::Locked));
+    }
+    let Some(SecondFactor::Sent(shown)) = &context.findings.second_factor else {
+        return Err(Rejection::unauthenticated(
+            "The account has no password: show a code that was sent for `2fa`.",
+        ));
+    };
+    match sent::right(context, world, shown, &[OtpPurpose::TwoFactor]) {
+        Ok(_) => Ok(sent::used(context, world, shown.otp_id, None)),
+        Err(wrong) => Err(fail(LoginFailure::WrongCode).leaving(wrong.leaves(context, world))),
     }
 }
 

@@ -49,8 +49,9 @@ impl Front {
         let secret = secret(&self.handler.settings.factor_key, user, made.factor_id, &made.salt);
         let secret = BASE32_NOPAD.encode(&secret);
         let uri = format!("otpauth://totp/Echolog:{user}?secret={secret}&issuer=Echolog");
+        let second_factor = self.second_factor(user, Shown::new(None, None, command.otp.take()))?;
         let checked = self.check(user, command.password.take()).await?;
-        let findings = Findings { authenticator: Some(made), ..checked };
+        let findings = Findings { authenticator: Some(made), second_factor, ..checked };
         let told = vec![("secret", secret.into()), ("otpauth_uri", uri.into())];
         Ok(Found { findings, told, ..Found::default() })
     }

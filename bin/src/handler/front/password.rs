@@ -57,6 +57,7 @@ impl Front {
                     (Some(_), true) => Check::Right,
                 })
             }
+            None if !operator && stored.is_none() => Some(Check::NoPassword),
             Some(_) | None => None,
         };
         let is_same = match (&old, stored) {
@@ -73,7 +74,8 @@ impl Front {
         } else {
             None
         };
-        let hash = hash.filter(|_| operator || check == Some(Check::Right) && !is_same);
+        let may = matches!(check, Some(Check::Right | Check::NoPassword)) && !is_same;
+        let hash = hash.filter(|_| operator || may);
         Ok(found(Some(NewPassword { password: number, check, is_same, hash })))
     }
 }
