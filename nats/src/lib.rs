@@ -27,7 +27,7 @@ pub use feed::Place;
 pub use feed::{Delivery, Feed, FeedEvent, Order, Start};
 pub use log::{Append, AppendError, EventLog, LogReader, LogState, NewRecord, Page};
 pub use provision::{Provision, ProvisionOptions};
-pub use request::{Incoming, IncomingHeaders, Requester};
+pub use request::{Garbled, Incoming, IncomingHeaders, Requester};
 pub use stored::Stored;
 pub use subjects::{CommandSubject, Names, header};
 pub use system::ConnectionId;

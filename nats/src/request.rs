@@ -49,13 +49,20 @@ pub struct Requester {
 impl Requester {
     /// Reads what the broker says; nothing where it says nothing of the kind.
     ///
-    /// The name of the header counts with its case, unlike any other: the broker takes away what a
-    /// client says under this name, but not under `nats-request-info`.
-    #[must_use]
-    pub fn of(headers: &IncomingHeaders) -> Option<Self> {
-        let Info { acc, host, user } =
-            serde_json::from_str(headers.0.get(REQUEST_INFO)?.as_str()).ok()?;
-        Some(Self::new(&acc, host, &user))
+    /// What it says is the last header, under this name in exactly this case. It takes away what a client
+    /// says under it, but not all: a line that only some take for one, or one behind another name that
+    /// holds this one, stays; and headers that end amiss have the broker's joined to their last line.
+    ///
+    /// # Errors
+    /// A client has seen to it that the broker's word cannot be told from its own.
+    pub fn of(headers: &IncomingHeaders) -> Result<Option<Self>, Garbled> {
+        let Some((name, value)) = headers.0.last_received() else { return Ok(None) };
+        if name == REQUEST_INFO {
+            let Info { acc, host, user } = serde_json::from_str(&value).map_err(|_| Garbled)?;
+            return Ok(Some(Self::new(&acc, host, &user)));
+        }
+        let is_joined = name.contains(REQUEST_INFO) || value.contains(REQUEST_INFO);
+        if is_joined { Err(Garbled) } else { Ok(None) }
     }
 
     /// Whoever the broker knows under this name.
@@ -65,6 +72,11 @@ impl Requester {
         Self { account: account.to_owned(), host, actor, tags: parts.collect() }
     }
 }
+
+/// Headers that hide who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the headers do not tell who asks")]
+pub struct Garbled;
 
 const REQUEST_INFO: &str = "Nats-Request-Info";
 

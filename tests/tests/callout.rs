@@ -411,10 +411,67 @@ fn handlers_can_tell_who_asks() {
         let expected = Requester {
             account: "USERS".to_owned(),
             host: "127.0.0.1".to_owned(),
-            actor: own,
+            actor: own.clone(),
             tags: vec!["anonymous".to_owned()],
         };
-        assert_eq!(requester, Some(expected));
+        assert_eq!(requester, Ok(Some(expected.clone())));
+
+        // Nor by headers that the broker and its clients take apart in different ways.
+        for garbled in GARBLED {
+            let headers = garbled.replace("LIE", &format!("Nats-Request-Info: {lie}"));
+            let (reply, own, all) =
+                (format!("_INBOX_{own}.1"), headers.len(), headers.len() + "{}".len());
+            let hpub = format!("HPUB {subject} {reply} {own} {all}\r\n{headers}{{}}\r\n");
+            raw.write(hpub.as_bytes()).await?;
+            let request = timeout(Duration::from_secs(20), requests.next()).await?;
+            let headers = request.context("a request")?.headers;
+            let told = Requester::of(&IncomingHeaders::new(headers));
+            let is_true = told.as_ref().is_ok_and(|it| *it == Some(expected.clone()));
+            assert!(is_true || told.is_err(), "{garbled:?}: {told:?}");
+        }
+        Ok(())
+    });
+}
+
+/// Headers with a lie that the broker does not take away.
+const GARBLED: [&str; 8] = [
+    "NATS/1.0\nLIE\r\n\r\n",
+    "NATS/1.0\r\nA: b\nLIE\r\n\r\n",
+    "NATS/1.0\r\nNats-Request-InfoNats-Request-Info : c\r\nLIE\r\n\r\n",
+    "NATS/1.0\r\nA: b\nLIE\r\nC: d\r\n",
+    "NATS/1.0\r\nA: b\nLIE\r\n ",
+    "NATS/1.0\r\nA: b\nLIE\r\n \r\n",
+    "NATS/1.0\r\nA: b\nLIE\r\nNats-Request-Info:\r\n",
+    "NATS/1.0\r\nA: b\nLIE\n",
+];
+
+#[test]
+fn headers_that_do_not_tell_who_asks_are_refused() {
+    run(async {
+        let (broker, t) = site(&[Roles::ALL]).await?;
+        let (tenant, own) = (&t.config.tenant, actor(&t, SECRET)?);
+        let mut raw = broker.anonymous(SECRET).await?;
+        raw.subscribe(&format!("_INBOX_{own}.>")).await?;
+        let lie = r#"{"acc":"USERS","host":"192.0.2.1","user":"anon"}"#;
+        let (bob, id) = (clock::new_id(), clock::new_id());
+        let subject = format!("req.{tenant}.{own}.auth.register_user.{bob}");
+        let body = json!({ "username": "bob", "password": "correct horse battery" }).to_string();
+        // The broker adds its own where the last two bytes end; then where they should.
+        for (ends, said) in
+            [("X: y\r\n", "The headers cannot be read."), ("X: y\r\n\r\n", "accepted")]
+        {
+            let headers = format!(
+                "NATS/1.0\r\nNats-Msg-Id: {id}\r\nContent-Type: application/json\r\n\
+                A: b\nNats-Request-Info: {lie}\r\n{ends}"
+            );
+            let (before, all) = (headers.len(), headers.len() + body.len());
+            let hpub = format!("HPUB {subject} _INBOX_{own}.1 {before} {all}\r\n");
+            raw.write(format!("{hpub}{headers}{body}\r\n").as_bytes()).await?;
+            let Said::Message { content, .. } = raw.next().await? else {
+                anyhow::bail!("an answer");
+            };
+            assert!(content.contains(said), "{content}");
+        }
         Ok(())
     });
 }

@@ -99,6 +99,8 @@ impl Front {
         let subject = CommandSubject::parse(&incoming.subject).ok_or_else(|| {
             Rejection::invalid("", "The subject has tokens that are too long or empty.")
         })?;
+        Requester::of(&incoming.headers)
+            .map_err(|_| Rejection::invalid("", "The headers cannot be read."))?;
         let (domain, name) = (&subject.domain, &subject.command);
         let command_type = CommandType::find(domain, name).ok_or_else(|| {
             Rejection::invalid("command", format!("There is no command `{domain}.{name}`."))
@@ -288,5 +290,5 @@ fn session(headers: &IncomingHeaders) -> Option<Uuid> {
 }
 
 fn end_user(headers: &IncomingHeaders) -> Option<Requester> {
-    Requester::of(headers).filter(|requester| requester.account == USERS)
+    Requester::of(headers).ok()?.filter(|requester| requester.account == USERS)
 }

@@ -110,6 +110,12 @@ impl HeaderMap {
         }
     }
 
+    /// The last header as it came, whatever others have its name. Where a server adds one of its own, this
+    /// is it, or what a client has left for it to be joined to. `None` if these headers were made here.
+    pub fn last_received(&self) -> Option<(&str, Cow<'_, str>)> {
+        self.received_lines().last()
+    }
+
     fn received_lines(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let lines = str::from_utf8(&self.lines).unwrap_or_default();
         let mut lines = lines.lines().peekable();
