@@ -58,29 +58,24 @@ impl Bus {
         let asked = self.client.publish_with_reply(all, inbox, begin).await;
         asked.map_err(BusError::request)?;
         let mut found = Vec::new();
+        let mut silent = true;
         // How many servers there are nobody knows.
         while let Ok(Some(answer)) = timeout(GATHER, answers.next()).await {
-            let Ok(mut answer) = serde_json::from_slice::<Listed>(&answer.payload) else {
+            let Ok(Listed { server, data }) = serde_json::from_slice(&answer.payload) else {
                 continue;
             };
-            let mut listed = 0;
-            loop {
-                let Listed { server, data } = answer;
-                listed += data.connections.len();
-                found.extend(data.connections.into_iter().map(|it| it.by(&server, account)));
-                if listed >= data.total || data.limit == 0 {
-                    break;
-                }
+            silent = false;
+            let (mut listing, mut connections) = (Listing::default(), data.connections);
+            while let Some(offset) = listing.take(connections) {
                 let subject = format!("$SYS.REQ.SERVER.{}.CONNZ", server.id);
-                let next = page(account, listed);
+                let next = page(account, offset);
                 let next = self.request(subject, HeaderMap::new(), next, KICK_TIMEOUT).await?;
-                match serde_json::from_slice::<Listed>(&next) {
-                    Ok(next) if !next.data.connections.is_empty() => answer = next,
-                    Ok(_) | Err(_) => break,
-                }
+                let next: Listed = serde_json::from_slice(&next).map_err(BusError::request)?;
+                connections = next.data.connections;
             }
+            found.extend(listing.listed.into_iter().map(|it| it.by(&server, account)));
         }
-        Ok(found)
+        if silent { Err(BusError::request("no server says who is connected")) } else { Ok(found) }
     }
 
     /// The connections of an account, each when it ends; takes the credential of the system account.
@@ -110,7 +105,9 @@ struct Ended {
 
 /// A question for connections of an account, but for so many.
 fn page(account: &str, offset: usize) -> Bytes {
-    let question = json!({ "acc": account, "auth": true, "limit": PAGE, "offset": offset });
+    let question = json!({
+        "acc": account, "auth": true, "sort": "cid", "limit": PAGE, "offset": offset,
+    });
     question.to_string().into()
 }
 
@@ -122,10 +119,33 @@ struct Listed {
 
 #[derive(Deserialize)]
 struct Connections {
-    total: usize,
-    limit: usize,
     #[serde(default)]
     connections: Vec<Connection>,
+}
+
+/// The connections of a server, page by page, by their numbers. Those that end meanwhile let others move
+/// up: so each page has to begin with what the one before ended with, or one further ahead is asked for.
+#[derive(Default)]
+struct Listing {
+    listed: Vec<Connection>,
+    /// Where the last page began.
+    offset: usize,
+}
+
+impl Listing {
+    /// Takes in a page; returns where the next one begins, if there is one.
+    fn take(&mut self, page: Vec<Connection>) -> Option<usize> {
+        let last = self.listed.last().map_or(0, |it| it.cid);
+        let joins = page.first().is_some_and(|it| it.cid <= last);
+        if self.offset > 0 && !joins {
+            self.offset = self.offset.saturating_sub(PAGE);
+            return Some(self.offset);
+        }
+        let ends = page.len() < PAGE;
+        self.listed.extend(page.into_iter().filter(|it| it.cid > last));
+        self.offset += PAGE - 1;
+        (!ends).then_some(self.offset)
+    }
 }
 
 #[derive(Deserialize)]
@@ -153,4 +173,30 @@ struct Server {
 #[derive(Deserialize)]
 struct Client {
     id: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_stays_is_listed_whoever_goes_meanwhile() {
+        for gone in [0, 1, 150, 199, 200, 450, 900, 1_000] {
+            let mut there: Vec<u64> = (1..=1_000).collect();
+            let (mut listing, mut offset) = (Listing::default(), Some(0));
+            while let Some(from) = offset {
+                let page = there.iter().skip(from).take(PAGE).map(|cid| Connection {
+                    cid: *cid,
+                    ip: String::new(),
+                    authorized_user: String::new(),
+                });
+                offset = listing.take(page.collect());
+                // The eldest go, all at once, after the first page.
+                there.retain(|cid| *cid > gone);
+            }
+            let listed: Vec<u64> = listing.listed.iter().map(|it| it.cid).collect();
+            assert!(listed.is_sorted(), "{gone}");
+            assert!(there.iter().all(|cid| listed.contains(cid)), "{gone}: {}", listed.len());
+        }
+    }
 }

@@ -255,7 +255,7 @@ impl Callout {
     /// Asks now and then, and after each lost connection, whether those who are connected still may
     /// be: word of an end is sent once and may get lost.
     async fn recheck<T>(&self) -> T {
-        self.learn_who_is_here().await;
+        let mut learnt = self.learn_who_is_here().await;
         let mut disconnects = self.bus.disconnects();
         let mut now_and_then = interval(self.recheck);
         now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -263,6 +263,9 @@ impl Callout {
             tokio::select! {
                 _ = now_and_then.tick() => {}
                 Ok(()) = disconnects.changed() => {}
+            }
+            if !learnt {
+                learnt = self.learn_who_is_here().await;
             }
             stream::iter(self.connections.asks())
                 .for_each_concurrent(RECHECKS, |ask| async move {
@@ -275,9 +278,11 @@ impl Callout {
     }
 
     /// Takes in those whom another process has let in, which may have died since: nobody else would end
-    /// their connections.
-    async fn learn_who_is_here(&self) {
-        match self.connections.system().connections(USERS).await {
+    /// their connections. `false`: nobody says who they are.
+    async fn learn_who_is_here(&self) -> bool {
+        let connected = self.connections.system().connections(USERS).await;
+        let learnt = connected.is_ok();
+        match connected {
             Ok(connected) => {
                 for (connection, requester) in connected {
                     let address = limited(&requester.host);
@@ -287,6 +292,7 @@ impl Callout {
             Err(error) => tracing::warn!(%error, "who is connected already cannot be told"),
         }
         self.metrics.connections.set(self.connections.count() as f64);
+        learnt
     }
 
     async fn kick(&self, whose: &Kick) {
