@@ -1,8 +1,9 @@
 //! Putting a backup back.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use echolog_events::Time;
 use echolog_nats::{EventLog, Provision, ProvisionOptions, Stored};
 use echolog_projectors::Alone;
@@ -14,10 +15,14 @@ use super::manifest::{Manifest, Segment};
 use super::{segments, tables};
 use crate::clock;
 use crate::config::Config;
+use crate::retry::Retry;
 
 /// Messages in a group, and about how many bytes.
 const GROUP: usize = 500;
 const GROUP_BYTES: usize = 4 << 20;
+
+/// How soon PostgreSQL notices that a process has ended which wrote.
+const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// Where a backup ends: at this sequence, stored at this time.
 pub type End = (u64, Option<Time>);
@@ -55,11 +60,8 @@ pub async fn restore(
 
     let database = config.database_or_create().await?;
     database.check_owner().await?;
-    let alone = Alone::take(&database).await?;
-    ensure!(
-        alone.is_some(),
-        "a projector writes this database: stop all workers of the tenant first"
-    );
+    let _alone = alone(&database).await?;
+
     let fresh = database.is_fresh().await?;
     if fresh {
         database.make_roles().await?;
@@ -84,6 +86,21 @@ pub async fn restore(
         "somebody has set the tenant up meanwhile: remove its streams and its database, and run it again"
     );
     Ok(end(&manifest))
+}
+
+/// The right to write the tables, once whoever has just ended has let go of it.
+async fn alone(database: &Database) -> anyhow::Result<Alone> {
+    let deadline = Instant::now() + LETTING_GO;
+    let mut retry = Retry::default();
+    loop {
+        match Alone::take(database).await? {
+            Some(alone) => return Ok(alone),
+            None if Instant::now() < deadline => retry.pause().await,
+            None => {
+                bail!("a projector writes this database: stop all workers of the tenant first")
+            }
+        }
+    }
 }
 
 /// Reads a backup to its end, and says where that is.
