@@ -38,6 +38,10 @@ impl<'l> Preload<'l> {
             let target = StreamKey::of(Stream::User, *user);
             let events = registered(*user, &format!("user{number}"), settings);
             self.command(REGISTRAR, &target, events).await?;
+            // As any log begins. What nobody has takes as long as asking for the first event.
+            if number == 0 {
+                self.flush().await?;
+            }
         }
         for conversation in &population.conversations {
             let Conversation { id, members } = conversation;

@@ -17,8 +17,9 @@ pub struct ApplyRetention {
     pub codes_before: Moment,
 }
 
-/// Nothing is forgotten that may still be of use: no code is for so long.
-const LEAST: TimeDelta = TimeDelta::days(1);
+/// Nothing is forgotten that may still be of use: no code is for so long. Not a whole day, which is what
+/// the timers ask for right after midnight: what decides may be a moment behind them.
+const LEAST: TimeDelta = TimeDelta::hours(23);
 
 impl Decide for ApplyRetention {
     const STREAM: Stream = Stream::Session;
@@ -26,13 +27,13 @@ impl Decide for ApplyRetention {
         summary: "Takes the rows of sessions, one-time codes and reset tokens of an account that are too old out of the tables; Echolog's own timers send it, at most once a day for each account. What happened stays in the log, and in `auth.login_history` and `auth.security_events`.",
         target: "the user's id, or that of the account that codes for a name which nobody has stand under",
         fields: &[
-            required("sessions_before", "time, at least a day ago"),
-            required("codes_before", "time, at least a day ago"),
+            required("sessions_before", "time, at least 23 hours ago"),
+            required("codes_before", "time, at least 23 hours ago"),
         ],
         events: &["retention_applied"],
         refused: &[
             ("forbidden", "you are no service"),
-            ("conflict", "that is less than a day ago"),
+            ("conflict", "that is less than 23 hours ago"),
         ],
         example: r#"{"sessions_before":"2026-01-01T00:00:00Z","codes_before":"2026-01-30T00:00:00Z"}"#,
     };
@@ -45,7 +46,7 @@ impl Decide for ApplyRetention {
         only_services(context)?;
         let (sessions_before, codes_before) = (self.sessions_before.get(), self.codes_before.get());
         if sessions_before.max(codes_before) + LEAST > context.time {
-            return Err(Rejection::conflict("That is less than a day ago."));
+            return Err(Rejection::conflict("That is less than 23 hours ago."));
         }
         let account_id = context.target;
         let applied = RetentionApplied { account_id, sessions_before, codes_before };
