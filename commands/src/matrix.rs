@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use echolog_events::{
-    ClaimKind, CodeHash, JsonMap, OauthProvider, PasswordHash, RecoveryCode, TokenHash,
+    AuthEvent, ClaimKind, CodeHash, Event, IdentifierClaimed, JsonMap, OauthProvider, PasswordHash,
+    RecoveryCode, TokenHash,
 };
 use serde_json::{Value, json};
 
@@ -175,12 +176,14 @@ fn findings() -> Findings {
         reset: Some(Reset {
             reset_id: id(RESET),
             shown: ShownReset::Token(TokenHash::new("reset token")),
+            identifier_hash: None,
             password: 0,
             password_hash: PasswordHash::new("another"),
         }),
         shown_code: Some(ShownCode {
             otp_id: id(OTP),
             user_id: Some(id(ACCOUNT)),
+            identifier_hash: None,
             hash: new_code().hash,
             proof_hash: TokenHash::new("proof"),
         }),
@@ -270,6 +273,10 @@ fn case(name: &str) -> (Story, u16, Value) {
         "auth.change_password" => (story, ACCOUNT, json!({})),
         "auth.request_password_reset" => (story, ACCOUNT, lost),
         "auth.complete_password_reset" => {
+            let (kind, owner_id) = (ClaimKind::Email, id(ACCOUNT));
+            let claimed = AuthEvent::IdentifierClaimed(IdentifierClaimed { kind, owner_id });
+            let address = ClaimId("ada".to_owned()).stream_key();
+            let story = story.event(address, Event::Auth(claimed));
             (done(story, 1, ACCOUNT, "auth.request_password_reset", &lost), ACCOUNT, json!({}))
         }
         "auth.request_otp" => (story, ACCOUNT, code("2fa")),

@@ -10,7 +10,7 @@ use super::proof::{self, check_is_present};
 use super::{Authority, authority, ends, need_authority};
 use crate::doc::{Doc, optional};
 use crate::fields::{Id, OneTimeCode, Password, SentCode, Token};
-use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
+use crate::{Context, Decide, Decision, Needs, NewEvent, Rejection, World};
 
 /// Gives an account another password.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,9 +83,7 @@ impl Decide for ChangePassword {
 
     fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
         need_authority(context, needs);
-        needs.want(Key::User(context.target));
-        needs.want(Key::Sessions(context.target));
-        needs.want(Key::Credentials(context.target));
+        proof::need(context, needs);
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
@@ -150,9 +148,13 @@ impl Decide for ChangePassword {
 
 #[cfg(test)]
 mod tests {
-    use echolog_events::{Event, PasswordHash, PasswordRehashed, StreamKey};
+    use chrono::TimeDelta;
+    use echolog_events::{
+        CodeHash, Event, OtpPurpose, PasswordHash, PasswordRehashed, StreamKey, Time,
+    };
 
-    use super::super::findings::{Check, Findings, NewPassword};
+    use super::super::findings::{Check, Findings, NewPassword, SecondFactor, SentCode};
+    use super::super::log_in::tests::{also_sent, with_codes_by_mail};
     use super::super::tests::{found, log_in, logged_in, session, story};
     use super::*;
     use crate::story::{Story, id};
@@ -194,6 +196,18 @@ mod tests {
         assert_eq!(names(&events), ["password_changed", "session_revoked"]);
         let reason = RevokedReason::PasswordChanged;
         assert_eq!(events[1].event, Event::Sessions(ends(id(1), session(1), reason, Some(id(1)))));
+    }
+
+    #[test]
+    fn a_code_that_was_sent_is_a_second_factor() {
+        let later = Time::default() + TimeDelta::minutes(2);
+        let story = with_codes_by_mail(story()).at(later);
+        let story = also_sent(story, OtpPurpose::TwoFactor, 701, "another code");
+        let shown = SentCode { otp_id: id(701), hash: CodeHash::new("another code") };
+        let second_factor = Some(SecondFactor::Sent(shown));
+        let found = Findings { second_factor, ..new_password(0, Some(Check::Right)) };
+        let events = story.findings(found).when(id(1), id(1), change()).accepted();
+        assert_eq!(names(&events), ["password_changed", "otp_verified"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::proof::check_is_present;
 use super::{NameType, SentCode, ShownReset, ends, identifier, sent};
 use crate::doc::{Doc, optional};
 use crate::fields::{OneTimeCode, Password, Text, Token};
-use crate::{Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
+use crate::{ClaimId, Context, Decide, Decision, Key, Needs, NewEvent, Rejection, World};
 
 /// Gives an account another password for one that was lost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,11 +72,16 @@ impl Decide for CompletePasswordReset {
         example: r#"{"token":"ep_AZLzxKqq","identifier":"ada@example.org","identifier_type":"email","code":"123456","new_password":"staples of another kind"}"#,
     };
 
-    fn needs(&self, context: &Context<'_>, _: &World, needs: &mut Needs) {
+    fn needs(&self, context: &Context<'_>, world: &World, needs: &mut Needs) {
         needs.want(Key::Codes(context.target));
         needs.want(Key::Sessions(context.target));
         needs.want(Key::User(context.target));
         needs.want(Key::Credentials(context.target));
+        // What an earlier build has kept does not say where it went.
+        let reset = world.codes(context.target).reset.as_ref();
+        if let Some(reset) = reset.filter(|reset| !reset.identifier_hash.is_empty()) {
+            needs.want(Key::Claim(ClaimId(reset.identifier_hash.clone())));
+        }
     }
 
     fn decide(&self, context: &Context<'_>, world: &World) -> Decision {
@@ -85,15 +90,22 @@ impl Decide for CompletePasswordReset {
         let used = match &found.shown {
             ShownReset::Token(hash) => {
                 let reset = world.codes(user_id).reset.as_ref().ok_or_else(gone)?;
+                let sent_to = ClaimId(reset.identifier_hash.clone());
                 let is_good = reset.id == found.reset_id
                     && reset.hash == *hash
-                    && reset.expires_at > context.time;
+                    && reset.expires_at > context.time
+                    // Whoever has got hold of an address of before must not get in with it.
+                    && world.claim(&sent_to).owner == Some(user_id);
                 if !is_good {
                     return Err(gone());
                 }
                 None
             }
             ShownReset::Code(hash) => {
+                let code = world.codes(user_id).open.get(&found.reset_id);
+                if code.is_some_and(|code| !sent::went_to(code, found.identifier_hash.as_deref())) {
+                    return Err(sent::gone());
+                }
                 let shown = SentCode { otp_id: found.reset_id, hash: hash.clone() };
                 sent::right(context, world, &shown, &[OtpPurpose::PasswordReset])
                     .map_err(|wrong| wrong.refused(context, world))?;
@@ -143,8 +155,12 @@ impl Decide for CompletePasswordReset {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use echolog_events::{PasswordHash, Time, TokenHash};
+    use echolog_events::{
+        AuthEvent, ClaimKind, CodeHash, Event, IdentifierClaimed, IdentifierReleased, PasswordHash,
+        Time, TokenHash,
+    };
 
+    use super::super::request_otp::tests::{SENT_TO, sent};
     use super::super::request_password_reset::tests::{anyone, found, request};
     use super::super::tests::logged_in;
     use super::*;
@@ -156,6 +172,7 @@ mod tests {
         let reset = Reset {
             reset_id: id(800 + number),
             shown: ShownReset::Token(TokenHash::new(token)),
+            identifier_hash: None,
             password: 0,
             password_hash: PasswordHash::new("a new hash"),
         };
@@ -166,8 +183,45 @@ mod tests {
         CompletePasswordReset::default()
     }
 
+    /// User 1, whose address it goes to, has asked for a token.
     fn asked(story: Story) -> Story {
+        let address = ClaimId(SENT_TO.to_owned()).stream_key();
+        let kind = ClaimKind::Email;
+        let claimed = AuthEvent::IdentifierClaimed(IdentifierClaimed { kind, owner_id: id(1) });
+        let story = story.event(address, Event::Auth(claimed));
         story.findings(found(1)).done(&anyone(), id(1), request())
+    }
+
+    #[test]
+    fn an_address_of_before_leads_nowhere() {
+        let address = ClaimId(SENT_TO.to_owned()).stream_key();
+        let (kind, owner_id) = (ClaimKind::Email, id(1));
+        let released = AuthEvent::IdentifierReleased(IdentifierReleased { kind, owner_id });
+        let story = asked(super::super::tests::story()).event(address, Event::Auth(released));
+        let story = story.findings(shown(1, "token 1"));
+        story.when_actor(&anyone(), id(1), complete()).refused(ErrorCode::Gone);
+    }
+
+    #[test]
+    fn a_code_is_shown_under_the_name_that_it_went_to() {
+        let by_code = |identifier_hash: &str, code: &str| {
+            let reset = Reset {
+                reset_id: id(701),
+                shown: ShownReset::Code(CodeHash::new(code)),
+                identifier_hash: Some(identifier_hash.to_owned()),
+                password: 0,
+                password_hash: PasswordHash::new("a new hash"),
+            };
+            let found = Findings { reset: Some(reset), ..Findings::default() };
+            let story = sent(OtpPurpose::PasswordReset).findings(found);
+            story.when_actor(&anyone(), id(1), complete())
+        };
+        for code in ["code 1", "a guess"] {
+            let no = by_code("another name of the account", code).refused(ErrorCode::Gone);
+            assert!(no.events.is_empty(), "nobody learns that both lead to one account");
+        }
+        by_code(SENT_TO, "a guess").refused(ErrorCode::Unauthenticated);
+        by_code(SENT_TO, "code 1").accepted();
     }
 
     fn names(events: Vec<NewEvent>) -> Vec<&'static str> {

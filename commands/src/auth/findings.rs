@@ -245,6 +245,9 @@ pub struct ShownCode {
     pub otp_id: Uuid,
     /// The user, if it is about one.
     pub user_id: Option<Uuid>,
+    /// Of the name that it is said to have gone to: as the stream of a claim to it is named.
+    #[serde(default)]
+    pub identifier_hash: Option<String>,
     /// What would have been kept of it.
     pub hash: CodeHash,
     /// Of a token that proves that it was right.
@@ -271,6 +274,9 @@ pub struct Reset {
     pub reset_id: Uuid,
     /// What was shown.
     pub shown: ShownReset,
+    /// Of the name that a code is said to have gone to, as of [`ShownCode`].
+    #[serde(default)]
+    pub identifier_hash: Option<String>,
     /// The number of the hash that the account had.
     pub password: u32,
     /// What the new password was hashed to.

@@ -359,12 +359,16 @@ impl Decide for LogIn {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use chrono::TimeDelta;
-    use echolog_events::{AuthEvent, CodeHash, OauthProvider, PasswordHash, StreamKey, Time};
+    use echolog_events::{
+        AccountEvent, AuthEvent, CodeHash, EmailChanged, OauthProvider, Origin, PasswordHash,
+        StreamKey, Time,
+    };
 
     use super::super::findings::Findings;
     use super::super::link_oauth_provider::tests::{has_linked, vouching};
+    use super::super::request_otp::tests::SENT_TO;
     use super::super::tests::{
         found, log_in, logged_in, recovering, session, showing, story, two_factor,
     };
@@ -626,12 +630,21 @@ mod tests {
 
     /// User 1 was sent a code for this.
     fn sent(story: Story, purpose: OtpPurpose) -> Story {
+        also_sent(story, purpose, 700, "the code")
+    }
+
+    pub(in crate::auth) fn also_sent(
+        story: Story,
+        purpose: OtpPurpose,
+        number: u16,
+        text: &str,
+    ) -> Story {
         let new_code = NewCode {
-            otp_id: id(700),
+            otp_id: id(number),
             user_id: Some(id(1)),
             identifier: "ada@example.org".to_owned(),
-            identifier_hash: "00000000000000a1".to_owned(),
-            hash: CodeHash::new("the code"),
+            identifier_hash: SENT_TO.to_owned(),
+            hash: CodeHash::new(text),
         };
         let found = Findings { new_code: Some(new_code), ..Findings::default() };
         let body = json!({ "purpose": purpose.name(), "identifier": "ada@example.org" });
@@ -669,13 +682,27 @@ mod tests {
     }
 
     #[test]
+    fn a_code_to_an_address_of_before_is_gone() {
+        let changed = |email: &str| {
+            let (user_id, email) = (id(1), email.to_owned());
+            let changed = EmailChanged { user_id, email, origin: Origin::default() };
+            let user = StreamKey::of(Stream::User, user_id);
+            let event = Event::Accounts(AccountEvent::EmailChanged(changed));
+            by_code(sent(story(), OtpPurpose::Login).event(user, event), Check::Right, "the code")
+        };
+        let no = changed("countess@example.org").expect_err("whoever has it may be another");
+        assert_eq!(names(no.events), ["login_failed"]);
+        changed("ada@example.org").expect("it is the present one");
+    }
+
+    #[test]
     fn a_lock_is_no_less_one_for_a_code() {
         let no = by_code(sent(after_failures(5), OtpPurpose::Login), Check::NoPassword, "the code");
         assert_eq!(said(no.expect_err("locked")), credentials_are_not_right());
     }
 
     /// User 1 has codes sent as a second factor.
-    fn with_codes_by_mail(story: Story) -> Story {
+    pub(in crate::auth) fn with_codes_by_mail(story: Story) -> Story {
         let story = sent(story, OtpPurpose::TwoFactor);
         let shown = SecondFactor::Sent(code("the code").expect("a code"));
         let found = Findings {
@@ -696,17 +723,7 @@ mod tests {
         let later = Time::default() + TimeDelta::minutes(2);
         let again = || {
             let story = with_codes_by_mail(super::super::tests::story()).at(later);
-            let mut new = Findings::default();
-            new.new_code = Some(NewCode {
-                otp_id: id(701),
-                user_id: Some(id(1)),
-                identifier: "ada@example.org".to_owned(),
-                identifier_hash: "00000000000000a1".to_owned(),
-                hash: CodeHash::new("another code"),
-            });
-            let body = json!({ "purpose": "login", "identifier": "ada@example.org" });
-            let request: crate::auth::RequestOtp = serde_json::from_value(body).expect("good");
-            story.findings(new).done(&anyone(), id(1), request)
+            also_sent(story, OtpPurpose::Login, 701, "another code")
         };
         let shown =
             |text: &str| super::super::SentCode { otp_id: id(701), hash: CodeHash::new(text) };

@@ -177,13 +177,16 @@ pub(super) mod tests {
         serde_json::from_value(body).expect("a good body")
     }
 
+    /// The hash of the name that codes go to.
+    pub(in crate::auth) const SENT_TO: &str = "00000000000000a1";
+
     /// A code that the stories know as this number.
     pub(in crate::auth) fn found(number: u16) -> Findings {
         let new_code = NewCode {
             otp_id: id(700 + number),
             user_id: Some(id(1)),
             identifier: "ada@example.org".to_owned(),
-            identifier_hash: "00000000000000a1".to_owned(),
+            identifier_hash: SENT_TO.to_owned(),
             hash: CodeHash::new(format!("code {number}")),
         };
         Findings { new_code: Some(new_code), ..Findings::default() }

@@ -113,6 +113,7 @@ impl Decide for RequestPasswordReset {
 pub(super) mod tests {
     use echolog_events::{Time, TokenHash};
 
+    use super::super::request_otp::tests::SENT_TO;
     use super::*;
     use crate::auth::{Findings, NewReset};
     use crate::story::{Story, id};
@@ -131,7 +132,7 @@ pub(super) mod tests {
         let new_reset = NewReset {
             reset_id: id(800 + number),
             user_id: Some(id(1)),
-            identifier_hash: "00000000000000a1".to_owned(),
+            identifier_hash: SENT_TO.to_owned(),
             hash: TokenHash::new(format!("token {number}")),
         };
         Findings { new_reset: Some(new_reset), ..Findings::default() }

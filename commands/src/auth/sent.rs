@@ -60,6 +60,26 @@ pub(super) fn not_right() -> Rejection {
     Rejection::unauthenticated("The code is not right.")
 }
 
+/// Whether a code went to the name that it is said to have gone to. Two names that lead to one account
+/// must not be told from others by asking for a code under the one and showing it under the other.
+pub(super) fn went_to(code: &Code, identifier_hash: Option<&str>) -> bool {
+    identifier_hash.is_none_or(|hash| hash == code.identifier_hash)
+}
+
+/// Whether a code went to an address or number that the account has changed since: whoever has got
+/// hold of that must not get in with what was on its way.
+fn is_of_before(world: &World, user_id: Uuid, code: &Code) -> bool {
+    match code.purpose {
+        // They may be about another name than the account's.
+        OtpPurpose::Registration | OtpPurpose::PhoneChange | OtpPurpose::EmailVerification => false,
+        OtpPurpose::Login | OtpPurpose::PasswordReset | OtpPurpose::TwoFactor => {
+            let user = world.user(user_id);
+            let changed = user.and_then(|user| user.changed(code.identifier_type));
+            changed.is_some_and(|name| name != code.identifier)
+        }
+    }
+}
+
 /// The code of the account that was shown, if it is right and for one of these purposes.
 pub(super) fn right<'w>(
     context: &Context<'_>,
@@ -68,7 +88,11 @@ pub(super) fn right<'w>(
     purposes: &[OtpPurpose],
 ) -> Result<&'w Code, Wrong> {
     let code = world.codes(context.target).open.get(&shown.otp_id);
-    let is_good = |code: &&Code| code.is_good(context.time) && purposes.contains(&code.purpose);
+    let is_good = |code: &&Code| {
+        code.is_good(context.time)
+            && purposes.contains(&code.purpose)
+            && !is_of_before(world, context.target, code)
+    };
     let code = code.filter(is_good).ok_or(Wrong::Gone)?;
     if code.hash == shown.hash {
         Ok(code)

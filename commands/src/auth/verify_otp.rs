@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{NameType, SentCode, identifier, sent};
 use crate::doc::{Doc, optional};
 use crate::fields::{OneTimeCode, Text};
+use crate::state::Code;
 use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
 
 /// Shows a one-time code.
@@ -64,8 +65,9 @@ impl Decide for VerifyOtp {
         let Some(found) = &context.findings.shown_code else {
             return Err(Rejection::invalid("code", "A code is needed."));
         };
-        let open = &world.codes(context.target).open;
-        let Some(purpose) = open.get(&found.otp_id).map(|code| code.purpose) else {
+        let code = world.codes(context.target).open.get(&found.otp_id);
+        let went_there = |code: &&Code| sent::went_to(code, found.identifier_hash.as_deref());
+        let Some(Code { purpose, .. }) = code.filter(went_there) else {
             return Err(sent::gone());
         };
         match purpose {
@@ -78,7 +80,7 @@ impl Decide for VerifyOtp {
             OtpPurpose::Registration => {}
         }
         let shown = SentCode { otp_id: found.otp_id, hash: found.hash.clone() };
-        let code = sent::right(context, world, &shown, &[purpose])
+        let code = sent::right(context, world, &shown, &[*purpose])
             .map_err(|wrong| wrong.refused(context, world))?;
         let proof_hash = Some(found.proof_hash.clone());
         let verified = sent::used(context, world, found.otp_id, proof_hash);
@@ -99,7 +101,7 @@ mod tests {
     use chrono::TimeDelta;
     use echolog_events::{CodeHash, Time, TokenHash};
 
-    use super::super::request_otp::tests::{anyone, found, request, sent};
+    use super::super::request_otp::tests::{SENT_TO, anyone, found, request, sent};
     use super::*;
     use crate::auth::{Findings, ShownCode};
     use crate::story::{Story, id};
@@ -109,6 +111,7 @@ mod tests {
         let shown_code = ShownCode {
             otp_id: id(700 + number),
             user_id: Some(id(1)),
+            identifier_hash: None,
             hash: CodeHash::new(text),
             proof_hash: TokenHash::new("proof"),
         };
@@ -130,6 +133,25 @@ mod tests {
         assert_eq!(events.len(), 1);
         let story = story.done(&anyone(), id(1), verify());
         story.when_actor(&anyone(), id(1), verify()).refused(ErrorCode::Gone);
+    }
+
+    #[test]
+    fn it_is_shown_under_the_name_that_it_went_to() {
+        let under = |purpose: OtpPurpose, name: &str, text: &str| {
+            let mut found = show(1, text);
+            if let Some(shown) = &mut found.shown_code {
+                shown.identifier_hash = Some(name.to_owned());
+            }
+            sent(purpose).findings(found).when_actor(&anyone(), id(1), verify())
+        };
+        for purpose in [OtpPurpose::Registration, OtpPurpose::Login, OtpPurpose::PasswordReset] {
+            for text in ["code 1", "a guess"] {
+                let no = under(purpose, "another name of the account", text);
+                let no = no.refused(ErrorCode::Gone);
+                assert!(no.events.is_empty(), "nobody learns that both lead to one account");
+            }
+        }
+        under(OtpPurpose::Registration, SENT_TO, "code 1").accepted();
     }
 
     #[test]

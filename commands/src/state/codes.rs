@@ -63,6 +63,9 @@ pub struct Code {
 pub struct Reset {
     /// Its id.
     pub id: Uuid,
+    /// Of the name that it was sent to.
+    #[serde(default)]
+    pub identifier_hash: String,
     /// What is kept of it.
     pub hash: TokenHash,
     /// How long it is good.
@@ -169,6 +172,7 @@ impl Codes {
                 self.note(e.reset_id, &e.identifier_hash, e.requested_at);
                 self.reset = Some(Reset {
                     id: e.reset_id,
+                    identifier_hash: e.identifier_hash.clone(),
                     hash: e.token_hash.clone(),
                     expires_at: e.expires_at,
                 });

@@ -1,6 +1,6 @@
 use echolog_events::{
-    AccountEvent, AccountStatus, AuthEvent, Event, ProfileUpdated, ProfileVisibility, Time,
-    UserRegistered, UserRole, UsersEvent,
+    AccountEvent, AccountStatus, AuthEvent, Event, IdentifierType, ProfileUpdated,
+    ProfileVisibility, Time, UserRegistered, UserRole, UsersEvent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,15 @@ impl User {
     #[must_use]
     pub fn status_before(&self) -> AccountStatus {
         if self.was_pending { AccountStatus::Pending } else { AccountStatus::Active }
+    }
+
+    /// The address or number, if it is another than at the beginning.
+    pub(crate) fn changed(&self, kind: IdentifierType) -> Option<&str> {
+        match kind {
+            IdentifierType::Email => self.email.as_deref(),
+            IdentifierType::Phone => self.phone_number.as_deref(),
+            IdentifierType::Username | IdentifierType::UserId | IdentifierType::Oauth => None,
+        }
     }
 
     fn become_of(&mut self, event: &AccountEvent) {

@@ -69,6 +69,7 @@ impl Story {
         let shown_code = ShownCode {
             otp_id,
             user_id,
+            identifier_hash: None,
             hash: right.unwrap_or(CodeHash::new("a guess")),
             proof_hash: TokenHash::new(format!("proof {}", self.past.len())),
         };
@@ -207,10 +208,17 @@ impl Story {
         let anyone = Actor::Anonymous("anon-1".to_owned());
         let number = u16::try_from(self.past.len()).expect("not so many");
         if name == "request_password_reset" {
+            // Mostly to a name of the account: others are good for nothing.
+            let kinds = [ClaimKind::Email, ClaimKind::PhoneNumber];
+            let own = kinds.into_iter().find_map(|kind| {
+                let name = self.contact(account, kind)?;
+                Some(ClaimId::new(&self.settings.claim_key, kind, &name).0)
+            });
+            let own = own.filter(|_| !roll.choice.is_multiple_of(8));
             let new_reset = NewReset {
                 reset_id: id(40_000 + number),
                 user_id,
-                identifier_hash: format!("{number:016x}"),
+                identifier_hash: own.unwrap_or(format!("{number:016x}")),
                 hash: TokenHash::new(format!("reset {number}")),
             };
             let body = json!({ "identifier": "ada@example.org" });
@@ -237,6 +245,7 @@ impl Story {
         let reset = shown.map(|(account, reset_id, shown)| Reset {
             reset_id,
             shown,
+            identifier_hash: None,
             password: self.sessions(account).password,
             password_hash: PasswordHash::new(format!("$argon2id$reset {number}")),
         });

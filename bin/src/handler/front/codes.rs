@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 use super::Front;
 use super::factors::Shown;
-use super::login::Found;
+use super::login::{Found, Named};
 use super::password::password_of;
 use crate::outbox::{Channel, Letter};
 use crate::tokens::{self, Proof};
@@ -105,14 +105,14 @@ impl Front {
         let Some(code) = command.code.take() else {
             return Err(Rejection::invalid("code", "A code is needed."));
         };
-        let (account, user_id) = match (&command.identifier, command.canonical()) {
+        let (account, user_id, identifier_hash) = match (&command.identifier, command.canonical()) {
             (None, _) => {
                 let user = user(subject)?;
-                (user, Some(user))
+                (user, Some(user), None)
             }
             (Some(_), Some((kind, name))) => {
-                let named = self.named(kind, &name).await?;
-                (named.account, named.user)
+                let Named { account, user, claim } = self.named(kind, &name).await?;
+                (account, user, Some(claim.0))
             }
             (Some(_), None) => {
                 let message = "This is neither an e-mail address nor a phone number.";
@@ -123,6 +123,7 @@ impl Front {
         let shown_code = ShownCode {
             otp_id,
             user_id,
+            identifier_hash,
             hash: self.hash(account, otp_id, code.expose()),
             proof_hash: kept.hash,
         };
@@ -179,22 +180,22 @@ impl Front {
         let Some(new) = command.new_password.take() else {
             return Err(Rejection::invalid("new_password", "A new password is needed."));
         };
-        let (account, shown) = match (command.token.take(), command.code.take()) {
+        let (account, shown, identifier_hash) = match (command.token.take(), command.code.take()) {
             (Some(token), None) => {
                 let shown = tokens::Reset::read(&self.handler.keys.tokens, token.expose());
                 let Some(shown) = shown.filter(|shown| shown.reset == reset_id) else {
                     return Ok(Found::default());
                 };
-                (shown.user, ShownReset::Token(shown.hash))
+                (shown.user, ShownReset::Token(shown.hash), None)
             }
             (None, Some(code)) => {
                 let Some((kind, name)) = command.canonical() else {
                     let message = "This is neither an e-mail address nor a phone number.";
                     return Err(Rejection::invalid("identifier", message));
                 };
-                let account = self.named(kind, &name).await?.account;
+                let Named { account, claim, .. } = self.named(kind, &name).await?;
                 let hash = self.hash(account, reset_id, code.expose());
-                (account, ShownReset::Code(hash))
+                (account, ShownReset::Code(hash), Some(claim.0))
             }
             (Some(_), Some(_)) | (None, None) => {
                 return Err(Rejection::invalid("token", "A token or a code is needed."));
@@ -205,6 +206,7 @@ impl Front {
         let reset = Reset {
             reset_id,
             shown,
+            identifier_hash,
             password: stored.number,
             password_hash: PasswordHash::new(hash),
         };
