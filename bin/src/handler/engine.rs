@@ -289,9 +289,8 @@ impl Engine {
         let attempts = self.tail.owner(partition).attempts(position);
         let admission = if attempts < ATTEMPTS {
             let event = SystemEvent::AttemptRecorded(AttemptRecorded { command: position });
-            if !self.append_to_own(partition, event, None).await {
-                return;
-            }
+            self.append_to_own(partition, event, None).await;
+            // If the partition was lost on that, the tick leaves the command to its next owner.
             admit::from_queue(delivery)
         } else {
             tracing::error!(%partition, sequence = position.sequence, "a command is passed over");
@@ -575,28 +574,27 @@ impl Engine {
         }
     }
 
-    /// Appends to the owner stream of a partition, if this process still owns it.
+    /// Appends to the owner stream of a partition, if this process still owns it. Where the log
+    /// takes nothing it stays the owner: nobody else could become it, and commands want answers.
     async fn append_to_own(
         &mut self,
         partition: Partition,
         event: SystemEvent,
         position: Option<CommandPosition>,
-    ) -> bool {
-        let Some(owned) = self.ownership.get(partition) else { return false };
+    ) {
+        let Some(owned) = self.ownership.get(partition) else { return };
         let record = owner_record(partition, event, owned.epoch, position);
-        match self.append_to_owner(record).await {
-            Ok(seq) => {
+        let appended = self.append_to_owner(record).await;
+        if let Err(error) = &appended {
+            tracing::warn!(%partition, %error, "the owner's word could not be recorded");
+        }
+        match (appended, self.ownership.get_mut(partition)) {
+            (Ok(seq), Some(owned)) => {
                 self.appended = self.appended.max(seq);
-                if let Some(owned) = self.ownership.get_mut(partition) {
-                    owned.record(seq, position);
-                }
-                true
+                owned.record(seq, position);
             }
-            Err(error) => {
-                tracing::warn!(%partition, %error, "the owner's word could not be recorded");
-                self.retake(partition).await;
-                false
-            }
+            (Err(AppendError::Refused(_)), Some(owned)) => owned.postpone(),
+            _ => self.retake(partition).await,
         }
     }
 

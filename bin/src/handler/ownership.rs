@@ -45,6 +45,11 @@ impl Owned {
         self.unlogged_since.get_or_insert_with(Instant::now);
     }
 
+    /// Notes that the log cannot be told now what was handled.
+    pub(super) fn postpone(&mut self) {
+        self.unlogged_since = self.unlogged_since.map(|_| Instant::now());
+    }
+
     /// Notes an event of ours on the owner stream, the new epoch, and how far it says that we are.
     pub(super) fn record(&mut self, epoch: u64, position: Option<CommandPosition>) {
         self.epoch = epoch;

@@ -12,7 +12,7 @@ use echolog::projector::rebuild;
 use echolog_commands::{ClaimId, ErrorCode, Status};
 use echolog_events::{
     AuthEvent, ClaimKind, Event, EventSubject, IdentifierClaimed, Meta, Partition,
-    PositionRecorded, SystemEvent,
+    PositionRecorded, SystemEvent, partition_of,
 };
 use echolog_nats::{Append, AppendError, EventLog, LogReader, NewRecord};
 use echolog_tests::cluster::{Cluster, Disk, Role, Small};
@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use super::backup::fails;
 use super::chance::seed;
-use super::load::{Load, accept, ask_once, group, register, say, to_user};
+use super::load::{Load, accept, ask_once, group, id_in, register, say, to_user};
 use super::proof;
 
 /// A single nats-server that could not write takes nothing more until it is started again; whoever
@@ -181,6 +181,11 @@ fn at_the_bound_of_the_log_commands_fail_until_it_is_raised() {
         let mut cluster = Cluster::with(&[Role::Handler, Role::Projector]).await?;
         let client = cluster.client().await?;
         let load = Load::start(&client, 6, seed()).await?;
+        // Handled again without an event: how far the handler came is still to be noted.
+        let ada = register(clock::new_id(), "ada");
+        let partition = partition_of(&ada.target);
+        let mut done = vec![accept(&client, ada.clone()).await?];
+        client.send(&ada).await?;
         set_bound(&cluster, Bound::Here).await?;
         let outcome = ask_once(&cluster, "cid").await?;
         assert_eq!(outcome.status, Status::Failed);
@@ -192,8 +197,14 @@ fn at_the_bound_of_the_log_commands_fail_until_it_is_raised() {
             assert_eq!(outcome.status, Status::Failed);
         }
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        // Nor does a handler lose a partition because it cannot note how far it came.
+        while begun.elapsed() < Duration::from_secs(8) {
+            let later = register(id_in(|it| it == partition), "later");
+            let outcome = client.send(&later).await?;
+            assert_eq!(outcome.status, Status::Failed);
+        }
         set_bound(&cluster, Bound::None).await?;
-        let done = load.stop().await?;
+        done.extend(load.stop().await?);
         proof::holds(&mut cluster, &client, &done).await
     });
 }
