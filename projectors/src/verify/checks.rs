@@ -233,11 +233,11 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
         "SELECT id, locked, locked_until FROM auth.users WHERE locked <> (locked_until IS NOT NULL)",
     ),
     (
-        "two factors without an authenticator, with several, or an authenticator for nothing",
+        "second factors in use that are none, several, or of another kind",
         "SELECT u.id, u.two_factor_method, count(f.id) FROM auth.users AS u
          LEFT JOIN auth.two_factor_factors AS f ON f.user_id = u.id AND f.status = 'active'
-         GROUP BY u.id HAVING count(f.id) <> (u.two_factor_enabled AND u.two_factor_method = 'totp')::int
-            OR u.two_factor_enabled <> (u.two_factor_method IS NOT NULL)",
+         GROUP BY u.id HAVING count(f.id) <> u.two_factor_enabled::int
+            OR max(f.kind) IS DISTINCT FROM u.two_factor_method",
     ),
     (
         "recovery codes that are good where no second factor is in use",
