@@ -254,6 +254,19 @@ impl Command {
         }
     }
 
+    /// Whether it names somebody by what strangers may know as well: an address, a number, a user name.
+    #[must_use]
+    pub fn names_somebody(&self) -> bool {
+        matches!(
+            self,
+            Self::LogIn(_)
+                | Self::RequestOtp(_)
+                | Self::VerifyOtp(_)
+                | Self::RequestPasswordReset(_)
+                | Self::CompletePasswordReset(_)
+        )
+    }
+
     /// Puts in what a password was hashed to.
     pub fn set_password_hash(&mut self, hash: String) {
         if let Self::RegisterUser(command) = self {

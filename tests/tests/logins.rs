@@ -164,7 +164,9 @@ fn it_takes_as_long_to_fail_with_an_account_as_without() {
                 let name = format!("{name}{}", round % 4);
                 let begun = Instant::now();
                 try_log_in(&t, &name, "a wrong password").await?;
-                times.push(begun.elapsed());
+                let took = begun.elapsed();
+                assert!(took >= Duration::from_millis(100), "{name} is told before the beat: {took:?}");
+                times.push(took);
             }
         }
         let [known, unknown] = times.map(|mut times: Vec<Duration>| {
@@ -172,7 +174,8 @@ fn it_takes_as_long_to_fail_with_an_account_as_without() {
             times[times.len() / 2].as_secs_f64()
         });
         println!("an account that exists: {:.1} ms, none: {:.1} ms", known * 1e3, unknown * 1e3);
-        assert!((0.5..2.0).contains(&(known / unknown)), "{known} s and {unknown} s");
+        // A beat more on one side, on a busy machine, is a factor of two.
+        assert!((0.45..2.2).contains(&(known / unknown)), "{known} s and {unknown} s");
         Ok(())
     });
 }

@@ -49,6 +49,10 @@ const LETTERS: RateLimit = RateLimit { per_second: 20.0 / 3600.0, burst: 20.0 };
 /// places that a provider has.
 const QUESTIONS: RateLimit = RateLimit { per_second: 0.2, burst: 60.0 };
 
+/// What there is behind a name must not be told by the time that an answer takes, which differs by where
+/// the broker keeps what is asked for: such answers wait for the next beat. Most are known in half of one.
+const BEAT: Duration = Duration::from_millis(100);
+
 struct Front {
     handler: Handler,
     passwords: Passwords,
@@ -106,17 +110,40 @@ impl Front {
             Rejection::invalid("command", format!("There is no command `{domain}.{name}`."))
         })?;
         let content_type = ContentType::parse(incoming.headers.get(header::CONTENT_TYPE))?;
-        let mut command = Command::decode(command_type, content_type, &incoming.body)?;
-        let mut headers = passed_on(incoming);
+        let command = Command::decode(command_type, content_type, &incoming.body)?;
         if command.carries_secret() {
             self.check_rate(&subject.actor)?;
         }
-        if matches!(command, Command::RequestOtp(_) | Command::RequestPasswordReset(_)) {
+        let asks_for_letter =
+            matches!(command, Command::RequestOtp(_) | Command::RequestPasswordReset(_));
+        if asks_for_letter {
             self.check_letters(&subject.actor, &origin(&incoming.headers))?;
         }
         if command.asks_provider() {
             self.check_questions(&subject.actor, &origin(&incoming.headers))?;
         }
+        let (begun, names_somebody) = (Instant::now(), command.names_somebody());
+        let answer = self.find_out(incoming, subject, content_type, command).await;
+        // Whoever gets in, or has the right code, may know so at once.
+        let is_yes = |answer: &Bytes| {
+            let outcome = content_type.decode_outcome(answer);
+            outcome.is_ok_and(|outcome| outcome.status == Status::Accepted)
+        };
+        if names_somebody && (asks_for_letter || !answer.as_ref().is_ok_and(is_yes)) {
+            next_beat(begun).await;
+        }
+        answer
+    }
+
+    /// Finds out what only this process can, and asks the owner.
+    async fn find_out(
+        &self,
+        incoming: &Incoming,
+        subject: CommandSubject,
+        content_type: ContentType,
+        mut command: Command,
+    ) -> Result<Bytes, Rejection> {
+        let mut headers = passed_on(incoming);
         let found = if let Command::LogIn(log_in) = &mut command {
             self.log_in(&subject, log_in).await?
         } else if let Command::RefreshSession(refresh) = &mut command {
@@ -239,6 +266,13 @@ impl Front {
         data.extend(told.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Ok(content_type.encode(&outcome).into())
     }
+}
+
+/// Waits until whole beats have gone since then.
+async fn next_beat(begun: Instant) {
+    let gone = begun.elapsed().as_nanos() / BEAT.as_nanos();
+    let beats = u32::try_from(gone + 1).unwrap_or(1);
+    tokio::time::sleep_until((begun + BEAT * beats).into()).await;
 }
 
 /// What a client says about its command, and the broker about the client, that the owner has to know.
