@@ -165,7 +165,10 @@ fn it_takes_as_long_to_fail_with_an_account_as_without() {
                 let begun = Instant::now();
                 try_log_in(&t, &name, "a wrong password").await?;
                 let took = begun.elapsed();
-                assert!(took >= Duration::from_millis(100), "{name} is told before the beat: {took:?}");
+                assert!(
+                    took >= Duration::from_millis(100),
+                    "{name} is told before the beat: {took:?}"
+                );
                 times.push(took);
             }
         }
