@@ -1,5 +1,9 @@
 //! Projections `auth` and `audit`: one-time codes and passwords.
 
+use echolog_events::{
+    CredentialEvent, Event, Stream, StreamKey, TwoFactorEnabled, TwoFactorMethod,
+};
+
 use crate::support::codes::{
     changed, guessed, rehashed, requested, reset_completed, reset_requested, verified,
 };
@@ -67,6 +71,23 @@ async fn an_id_is_of_its_account() {
     assert_eq!(
         both_ways(&log, codes).await,
         ["(#1,#1,ada@example.org,1)", "(#d1ce,,unknown:5eed,0)"]
+    );
+}
+
+#[tokio::test]
+async fn codes_of_one_id_are_second_factors_of_two_users() {
+    let mut log = registered();
+    log.register(id(2), "Bob");
+    for (user, method) in [(id(1), TwoFactorMethod::Sms), (id(2), TwoFactorMethod::Email)] {
+        let enabled =
+            TwoFactorEnabled { user_id: user, method, factor_id: Some(id(CODE)), step: None };
+        let event = Event::Credentials(CredentialEvent::TwoFactorEnabled(enabled));
+        log.command(user, vec![(StreamKey::of(Stream::Credential, user), event)]);
+    }
+    let factors = "SELECT id, user_id, kind, status FROM auth.two_factor_factors ORDER BY user_id";
+    assert_eq!(
+        both_ways(&log, factors).await,
+        ["(#c0de,#1,sms,active)", "(#c0de,#2,email,active)"]
     );
 }
 

@@ -43,7 +43,7 @@ impl People {
                     "status": "active", "verified_at": time, "last_used_at": time,
                     "last_step": e.step, "updated_at": time,
                 });
-                change(&mut self.factors.factors, &json!(e.factor_id), &changes);
+                change(&mut self.factors.factors, (e.factor_id.into(), user), &changes);
                 let details = json!({ "method": e.method });
                 self.tell(event, user, "warning", &details);
                 self.enter(event, "two_factor_enabled", Entry::of(Some(user), details));
@@ -59,7 +59,7 @@ impl People {
             CredentialEvent::TotpUsed(e) => {
                 let changes =
                     json!({ "last_step": e.step, "last_used_at": time, "updated_at": time });
-                change(&mut self.factors.factors, &json!(e.factor_id), &changes);
+                change(&mut self.factors.factors, (e.factor_id.into(), user), &changes);
             }
             CredentialEvent::RecoveryCodesGenerated(e) => {
                 self.end_codes(event, user);
@@ -74,7 +74,7 @@ impl People {
             }
             CredentialEvent::RecoveryCodeUsed(e) => {
                 let changes = json!({ "used_at": time, "updated_at": time });
-                change(&mut self.factors.codes, &json!(e.code_id), &changes);
+                change(&mut self.factors.codes, (Some(e.code_id), user), &changes);
                 self.tell(event, user, "warning", &json!({}));
             }
             CredentialEvent::ApiKeyCreated(e) => self.key_created(event, e),
@@ -112,8 +112,9 @@ impl People {
     }
 }
 
-fn change(rows: &mut [Value], id: &Value, changes: &Value) {
-    let row = rows.iter_mut().find(|row| row["id"] == *id).expect("a row");
+fn change(rows: &mut [Value], (id, user): (Option<Uuid>, Uuid), changes: &Value) {
+    let is_it = |row: &&mut Value| row["id"] == json!(id) && row["user_id"] == json!(user);
+    let row = rows.iter_mut().find(is_it).expect("a row");
     for (name, value) in changes.as_object().expect("fields") {
         row[name] = value.clone();
     }
