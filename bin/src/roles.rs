@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use echolog_commands::Settings;
 use echolog_nats::{Bus, EventLog};
 use echolog_projectors::db::Database;
 use echolog_projectors::due::DueStore;
@@ -20,7 +21,7 @@ use crate::handler::{Handler, Limits};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::oauth::Oauth;
-use crate::outbox::Outbox;
+use crate::outbox::{Channel, Outbox};
 use crate::projector::Projector;
 use crate::timers::Timers;
 
@@ -142,16 +143,20 @@ impl Running {
             });
         }
         if let (true, Some(Connected { bus, names, database, .. })) = (roles.handler, tenant) {
+            let outbox = Outbox::start(&config.outbox, metrics.handler.deliveries.clone())?;
+            let settings = Settings {
+                sends_emails: outbox.carries(Channel::Email),
+                sends_texts: outbox.carries(Channel::Sms),
+                ..limits.registration.apply(limits.logins.apply(config.settings()?)?)
+            };
             let handler = Handler {
                 bus,
                 names,
                 store: Store::new(&database),
-                settings: Arc::new(
-                    limits.registration.apply(limits.logins.apply(config.settings()?)?),
-                ),
+                settings: Arc::new(settings),
                 keys: Arc::new(config.keys()?),
                 limits,
-                outbox: Outbox::start(&config.outbox, metrics.handler.deliveries.clone())?,
+                outbox,
                 oauth: Oauth::new(&config.oauth, metrics.handler.vouchings.clone())?,
                 metrics: metrics.handler.clone(),
                 owner: format!(

@@ -55,6 +55,11 @@ pub struct Settings {
     /// Whether whoever registers an address or number has to prove to have it. Nobody learns otherwise
     /// who has an account.
     pub require_contact_proof: bool,
+    /// Whether e-mails, and text messages, get to anybody: otherwise an address, or a number, is no way
+    /// to log in.
+    pub sends_emails: bool,
+    /// See [`sends_emails`](Self::sends_emails).
+    pub sends_texts: bool,
     /// The most members that a conversation may have.
     pub max_members: usize,
     /// How many attempts to log in may fail before nobody can for a while.
@@ -72,6 +77,8 @@ impl Default for Settings {
             factor_key: Vec::new(),
             require_verified_contact: false,
             require_contact_proof: false,
+            sends_emails: true,
+            sends_texts: true,
             max_members: 10_000,
             login_attempts: 5,
             login_lock: TimeDelta::minutes(15),
@@ -86,6 +93,8 @@ impl std::fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("require_verified_contact", &self.require_verified_contact)
             .field("require_contact_proof", &self.require_contact_proof)
+            .field("sends_emails", &self.sends_emails)
+            .field("sends_texts", &self.sends_texts)
             .field("max_members", &self.max_members)
             .field("login_attempts", &self.login_attempts)
             .field("login_lock", &self.login_lock)

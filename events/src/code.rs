@@ -130,8 +130,11 @@ pub struct PasswordResetRequested {
 pub struct PasswordResetCompleted {
     /// Whose it is.
     pub user_id: Uuid,
-    /// The reset's id.
+    /// The reset's id, or that of the code that stood for it.
     pub reset_id: Uuid,
+    /// The token that is not good any more, where a code was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Uuid>,
     /// From where.
     pub origin: Origin,
 }

@@ -276,6 +276,7 @@ fn samples() -> Vec<Event> {
         Event::Codes(CodeEvent::PasswordResetCompleted(PasswordResetCompleted {
             user_id,
             reset_id: id(10),
+            replaces: None,
             origin,
         })),
         Event::Credentials(CredentialEvent::ApiKeyCreated(ApiKeyCreated {

@@ -163,6 +163,19 @@ fn whoever_asks_learns_nothing() {
         let taken = letter(place.path(), "ada-registration@example.org").await?;
         assert!(taken.contains("an account already") && digits(&taken).is_err(), "{taken}");
         assert_eq!(letters(place.path())?.len(), 4);
+        // How far the codes of an account have come would tell which names lead to it.
+        for name in ["auth.request_otp", "auth.request_password_reset"] {
+            let body = match name {
+                "auth.request_otp" => {
+                    json!({ "purpose": "login", "identifier": "ada@example.org" })
+                }
+                _ => json!({ "identifier": "ada@example.org" }),
+            };
+            let mut request = Request::new("anon-test", name, clock::new_id(), body);
+            request.expected_version = Some(1);
+            let outcome = t.client.send(&request).await?;
+            assert_eq!(code(&outcome), Some(ErrorCode::Invalid), "{name}");
+        }
         Ok(())
     });
 }

@@ -554,8 +554,12 @@ impl Engine {
         metrics.known_ids_seconds.set(reach.as_seconds_f64());
         let handlers = *self.handlers.borrow();
         while let Some(partition) = self.ownership.surplus(handlers) {
+            // A log that does not take this will not take the word of the next owner either.
+            if !self.note_position(partition).await {
+                break;
+            }
             tracing::info!(%partition, "gives the partition to another handler");
-            self.give_away(partition).await;
+            self.release(partition);
         }
         for partition in self.ownership.partitions() {
             let waits = self.ownership.get(partition).and_then(|owned| owned.unlogged_since);
@@ -581,8 +585,8 @@ impl Engine {
         partition: Partition,
         event: SystemEvent,
         position: Option<CommandPosition>,
-    ) {
-        let Some(owned) = self.ownership.get(partition) else { return };
+    ) -> bool {
+        let Some(owned) = self.ownership.get(partition) else { return false };
         let record = owner_record(partition, event, owned.epoch, position);
         let appended = self.append_to_owner(record).await;
         if let Err(error) = &appended {
@@ -592,26 +596,32 @@ impl Engine {
             (Ok(seq), Some(owned)) => {
                 self.appended = self.appended.max(seq);
                 owned.record(seq, position);
+                return true;
             }
             (Err(AppendError::Refused(_)), Some(owned)) => owned.postpone(),
             _ => self.retake(partition).await,
         }
+        false
     }
 
     /// Notes how far each partition came and lets others take them at once.
     async fn hand_over(&mut self) {
         for partition in self.ownership.partitions() {
-            self.give_away(partition).await;
+            self.note_position(partition).await;
+            self.release(partition);
         }
     }
 
-    /// Notes how far a partition came and lets another process take it at once.
-    async fn give_away(&mut self, partition: Partition) {
-        // Even if it says nothing new: it tells a partition that was left from one that was lost.
-        if let Some(position) = self.ownership.get(partition).map(|owned| owned.handled) {
-            let event = SystemEvent::PositionRecorded(PositionRecorded {});
-            self.append_to_own(partition, event, Some(position)).await;
-        }
+    /// Notes how far a partition came. Even if it says nothing new: it tells a partition that was left
+    /// from one that was lost.
+    async fn note_position(&mut self, partition: Partition) -> bool {
+        let position = self.ownership.get(partition).map(|owned| owned.handled);
+        let event = SystemEvent::PositionRecorded(PositionRecorded {});
+        self.append_to_own(partition, event, position).await
+    }
+
+    /// Lets another process take a partition at once.
+    fn release(&mut self, partition: Partition) {
         self.disown(partition);
         self.ownership.order(partition, Order::Release);
     }

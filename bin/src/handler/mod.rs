@@ -37,8 +37,8 @@ use crate::outbox::Outbox;
 #[doc(hidden)]
 pub use admit::admit;
 pub use front::HashingLimits;
-pub(crate) use limits::Limiter;
 pub use limits::RateLimit;
+pub(crate) use limits::{Limiter, customer};
 
 /// How long requests that are under way may take once the handler is told to stop.
 const DRAIN: Duration = Duration::from_secs(1);

@@ -34,6 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How many people a provider is asked about at once.
 const CONCURRENCY: usize = 16;
 
+/// How many more may wait for their turn. All providers together must not take all places that there are
+/// for requests.
+const QUEUE: usize = 32;
+
 /// The most bytes of what a provider says about somebody that are kept, each.
 const MAX_WORD: usize = 1000;
 
@@ -64,6 +68,8 @@ enum Way {
 struct Provider {
     way: Way,
     slots: Semaphore,
+    /// Of those who are asked about, and those who wait for that.
+    inside: Semaphore,
 }
 
 /// The providers that are set up. Nothing prints what they know us by.
@@ -114,7 +120,9 @@ impl Oauth {
         let o = options;
         let mut of = Vec::new();
         let mut add = |provider, way| {
-            of.push((provider, Provider { way, slots: Semaphore::new(CONCURRENCY) }));
+            let (slots, inside) =
+                (Semaphore::new(CONCURRENCY), Semaphore::new(CONCURRENCY + QUEUE));
+            of.push((provider, Provider { way, slots, inside }));
         };
         let client = |name, id: &Option<String>, secret: &Option<String>| {
             Client::of(name, id.as_deref(), secret.as_deref())
@@ -227,6 +235,8 @@ impl Oauth {
 
     async fn identity(&self, name: OauthProvider, shown: Shown) -> Result<Identity, No> {
         let provider = self.provider(name).map_err(|_| No::Nonsense("it is not set up"))?;
+        let many = |_| No::Nonsense("too many wait for it");
+        let _inside = provider.inside.try_acquire().map_err(many)?;
         let nobody = |_| No::Nonsense("it is asked no more");
         let _slot = provider.slots.acquire().await.map_err(nobody)?;
         let http = &self.0.http;

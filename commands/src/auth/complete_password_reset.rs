@@ -121,9 +121,11 @@ impl Decide for CompletePasswordReset {
         }
         let sessions = world.sessions(user_id);
         check_is_present(sessions, found.password)?;
+        let token = world.codes(user_id).reset.as_ref().filter(|_| used.is_some());
         let completed = PasswordResetCompleted {
             user_id,
             reset_id: found.reset_id,
+            replaces: token.and_then(|token| token.good_id(context.time)),
             origin: context.findings.origin.clone(),
         };
         let changed = PasswordChanged {
@@ -222,6 +224,26 @@ mod tests {
         }
         by_code(SENT_TO, "a guess").refused(ErrorCode::Unauthenticated);
         by_code(SENT_TO, "code 1").accepted();
+    }
+
+    #[test]
+    fn a_code_ends_the_token_that_was_on_its_way() {
+        let later = Time::default() + TimeDelta::minutes(1);
+        let story = sent(OtpPurpose::PasswordReset).at(later).findings(found(1));
+        let reset = Reset {
+            reset_id: id(701),
+            shown: ShownReset::Code(CodeHash::new("code 1")),
+            identifier_hash: Some(SENT_TO.to_owned()),
+            password: 0,
+            password_hash: PasswordHash::new("a new hash"),
+        };
+        let found = Findings { reset: Some(reset), ..Findings::default() };
+        let story = story.done(&anyone(), id(1), request()).findings(found);
+        let events = story.when_actor(&anyone(), id(1), complete()).accepted();
+        let Event::Codes(CodeEvent::PasswordResetCompleted(completed)) = &events[0].event else {
+            panic!("{events:?}")
+        };
+        assert_eq!(completed.replaces, Some(id(801)));
     }
 
     fn names(events: Vec<NewEvent>) -> Vec<&'static str> {

@@ -76,7 +76,7 @@ impl Decide for DisableTwoFactor {
             Authority::Admin(_) | Authority::Service => None,
         };
         if !world.credentials(context.target).asks_for_second_factor() {
-            return Ok(Vec::new());
+            return Ok(used.into_iter().collect());
         }
         let disabled = CredentialEvent::TwoFactorDisabled(TwoFactorDisabled {
             user_id: context.target,

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Authority, authority, need_authority, oauth};
 use crate::doc::{Doc, required};
-use crate::{Context, Decide, Decision, Key, Needs, Rejection, World};
+use crate::{Context, Decide, Decision, Key, Needs, Rejection, Settings, World};
 
 /// Lets an identity at a provider speak for the user no more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,8 +49,10 @@ impl Decide for UnlinkOauthProvider {
         // The first password has the number 0.
         let has_password = links.has_password || world.sessions(context.target).password > 0;
         // Codes go there.
-        let user = world.user(context.target);
-        let has_contact = user.is_some_and(|user| user.email_verified || user.phone_verified);
+        let Settings { sends_emails, sends_texts, .. } = context.settings;
+        let has_contact = world.user(context.target).is_some_and(|user| {
+            (user.email_verified && *sends_emails) || (user.phone_verified && *sends_texts)
+        });
         if !has_password && !has_contact && links.of.len() == 1 {
             return Err(Rejection::conflict(
                 "There is no other way left to log in: choose a password first.",
@@ -63,8 +65,8 @@ impl Decide for UnlinkOauthProvider {
 #[cfg(test)]
 mod tests {
     use echolog_events::{
-        AuthEvent, ClaimKind, CredentialEvent, Event, IdentifierReleased, JsonMap,
-        OauthProviderLinked, OauthProviderUnlinked, StreamKey,
+        AccountEvent, AuthEvent, ClaimKind, CredentialEvent, EmailVerified, Event,
+        IdentifierReleased, JsonMap, OauthProviderLinked, OauthProviderUnlinked, StreamKey,
     };
 
     use super::super::link_oauth_provider::tests::{has_linked, link, vouching};
@@ -131,5 +133,21 @@ mod tests {
         let story = without_password(&[google, github]);
         let story = story.done(&Actor::User(id(1)), id(1), unlink(google));
         story.when(id(1), id(1), unlink(github)).refused(ErrorCode::Conflict);
+    }
+
+    #[test]
+    fn an_address_is_a_way_in_if_codes_get_there() {
+        let google = OauthProvider::Google;
+        let verified =
+            EmailVerified { user_id: id(1), email: "ada@example.org".to_owned(), activates: false };
+        let verified = Event::Accounts(AccountEvent::EmailVerified(verified));
+        let story = || {
+            let key = StreamKey::of(Stream::User, id(1));
+            without_password(&[google]).event(key, verified.clone())
+        };
+        story().when(id(1), id(1), unlink(google)).accepted();
+        let settings = Settings { sends_emails: false, ..Settings::default() };
+        let story = story().settings(settings);
+        story.when(id(1), id(1), unlink(google)).refused(ErrorCode::Conflict);
     }
 }

@@ -42,7 +42,7 @@ impl Statements {
 /// What has become of a token since it was stored, or made.
 #[derive(Clone, Copy, Debug, Default)]
 struct Change {
-    /// When another took its place, unless it had ended by itself.
+    /// When another, or a code, took its place, unless it had ended by itself.
     replaced_at: Option<Time>,
     used_at: Option<Time>,
     updated_at: Option<Time>,
@@ -54,15 +54,20 @@ pub(super) struct Resets<'a>(Fold<Key, (Uuid, &'a PasswordResetRequested, Time),
 
 impl<'a> Resets<'a> {
     pub(super) fn request(&mut self, meta: &Meta, user: Uuid, event: &'a PasswordResetRequested) {
-        if let Some(replaced) = event.replaces {
-            let change = self.change((user, replaced), meta);
-            change.replaced_at = earlier(change.replaced_at, meta.time);
-        }
+        self.replace(meta, user, event.replaces);
         self.0.add((user, event.reset_id), (user, event, meta.time));
     }
 
     pub(super) fn complete(&mut self, meta: &Meta, event: &PasswordResetCompleted) {
+        self.replace(meta, event.user_id, event.replaces);
         self.change((event.user_id, event.reset_id), meta).used_at = Some(meta.time);
+    }
+
+    fn replace(&mut self, meta: &Meta, user: Uuid, replaced: Option<Uuid>) {
+        if let Some(replaced) = replaced {
+            let change = self.change((user, replaced), meta);
+            change.replaced_at = earlier(change.replaced_at, meta.time);
+        }
     }
 
     fn change(&mut self, key: Key, meta: &Meta) -> &mut Change {

@@ -144,7 +144,7 @@ pub(super) fn credential(event: &Recorded, known: &CredentialEvent, rows: &mut R
                 "link_id": e.link_id, "provider": e.provider.name(),
                 "provider_email": e.provider_email,
             });
-            ("info", metadata)
+            ("warning", metadata)
         }
         CredentialEvent::OauthProviderUnlinked(e) => {
             let metadata = json!({

@@ -71,11 +71,11 @@ async fn an_identity_is_linked_told_about_again_and_free() {
     assert_eq!(
         both_ways(&log, security).await,
         [
-            "(#1,oauth_provider_linked,info,#a1,google)",
-            "(#1,oauth_provider_linked,info,#a2,github)",
-            "(#1,oauth_provider_linked,info,#a2,github)",
+            "(#1,oauth_provider_linked,warning,#a1,google)",
+            "(#1,oauth_provider_linked,warning,#a2,github)",
+            "(#1,oauth_provider_linked,warning,#a2,github)",
             "(#1,oauth_provider_unlinked,warning,#a1,google)",
-            "(#2,oauth_provider_linked,info,#a3,google)",
+            "(#2,oauth_provider_linked,warning,#a3,google)",
         ]
     );
     let audit = "SELECT operation, record_id, changed_fields FROM audit.record_changes

@@ -26,12 +26,12 @@ use tokio::sync::watch;
 
 use self::login::Found;
 use self::passwords::Passwords;
-use super::limits::{Limiter, RateLimit};
+use super::limits::{Limiter, RateLimit, customer};
 use super::{Handler, HandlerError};
 use crate::callout;
 use crate::outbox::{Channel, Letter};
 use crate::owners::{self, Patience, Question};
-use crate::requests;
+use crate::requests::{self, Place};
 
 pub use self::passwords::HashingLimits;
 
@@ -75,16 +75,16 @@ pub(super) async fn listen(
     let letters = Mutex::new(Limiter::new(LETTERS));
     let questions = Mutex::new(Limiter::new(QUESTIONS));
     let front = Arc::new(Front { handler, passwords, limiter, letters, questions });
-    Ok(requests::take_all(requests, stop, move |incoming| {
+    Ok(requests::take_all(requests, stop, move |incoming, place| {
         let front = Arc::clone(&front);
-        async move { front.take(incoming).await }
+        async move { front.take(incoming, place).await }
     }))
 }
 
 impl Front {
-    async fn take(&self, incoming: Incoming) {
+    async fn take(&self, incoming: Incoming, place: Place) {
         let Some(reply) = incoming.reply.clone() else { return };
-        let answer = match self.hand_over(&incoming).await {
+        let answer = match self.hand_over(&incoming, place).await {
             Ok(answer) => answer,
             Err(rejection) => {
                 let content_type = ContentType::parse(incoming.headers.get(header::CONTENT_TYPE))
@@ -99,7 +99,7 @@ impl Front {
         }
     }
 
-    async fn hand_over(&self, incoming: &Incoming) -> Result<Bytes, Rejection> {
+    async fn hand_over(&self, incoming: &Incoming, place: Place) -> Result<Bytes, Rejection> {
         let subject = CommandSubject::parse(&incoming.subject).ok_or_else(|| {
             Rejection::invalid("", "The subject has tokens that are too long or empty.")
         })?;
@@ -123,6 +123,10 @@ impl Front {
             self.check_questions(&subject.actor, &origin(&incoming.headers))?;
         }
         let (begun, names_somebody) = (Instant::now(), command.names_somebody());
+        if names_somebody && incoming.headers.get(header::EXPECTED_VERSION).is_some() {
+            let message = "What version an account has is not told to whoever knows a name of it.";
+            return Err(Rejection::invalid(header::EXPECTED_VERSION, message));
+        }
         let answer = self.find_out(incoming, subject, content_type, command).await;
         // Whoever gets in, or has the right code, may know so at once.
         let is_yes = |answer: &Bytes| {
@@ -130,6 +134,7 @@ impl Front {
             outcome.is_ok_and(|outcome| outcome.status == Status::Accepted)
         };
         if names_somebody && (asks_for_letter || !answer.as_ref().is_ok_and(is_yes)) {
+            drop(place);
             next_beat(begun).await;
         }
         answer
@@ -302,8 +307,8 @@ fn passed_on(incoming: &Incoming) -> HeaderMap {
 fn is_allowed(limiter: &Mutex<Limiter>, actor: &str, origin: &Origin) -> Option<()> {
     let (by_actor, by_address) = match (Actor::parse(actor), origin.ip_address) {
         (Some(Actor::Service(_)), _) => (None, None),
-        (Some(Actor::Anonymous(_)), Some(address)) => (None, Some(address.to_string())),
-        (_, address) => (Some(actor.to_owned()), address.map(|it| it.to_string())),
+        (Some(Actor::Anonymous(_)), Some(address)) => (None, Some(customer(address))),
+        (_, address) => (Some(actor.to_owned()), address.map(customer)),
     };
     let mut limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
     let mut askers = by_actor.into_iter().chain(by_address);

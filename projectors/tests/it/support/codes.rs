@@ -101,6 +101,7 @@ pub(crate) fn reset_requested(user: Uuid, reset_id: Uuid, replaces: Option<Uuid>
 }
 
 pub(crate) fn reset_completed(user_id: Uuid, reset_id: Uuid) -> CodeEvent {
-    let origin = origin("192.0.2.1");
-    CodeEvent::PasswordResetCompleted(PasswordResetCompleted { user_id, reset_id, origin })
+    let (replaces, origin) = (None, origin("192.0.2.1"));
+    let completed = PasswordResetCompleted { user_id, reset_id, replaces, origin };
+    CodeEvent::PasswordResetCompleted(completed)
 }

@@ -71,6 +71,11 @@ impl People {
                 self.enter(event, "password_reset_requested", entry);
             }
             CodeEvent::PasswordResetCompleted(e) => {
+                let replaced = e.replaces.and_then(|it| self.resets.get_mut(&(e.user_id, it)));
+                if let Some(row) = replaced {
+                    end(row, event.meta.time);
+                    row["updated_at"] = time.clone();
+                }
                 // Or a code has done it.
                 if let Some(row) = self.resets.get_mut(&(e.user_id, e.reset_id)) {
                     row["used_at"] = time.clone();

@@ -21,7 +21,7 @@ impl People {
         let details = json!({
             "link_id": e.link_id, "provider": e.provider, "provider_email": e.provider_email,
         });
-        self.security(event, e.user_id, None, "info", &Origin::default(), &details);
+        self.security(event, e.user_id, None, "warning", &Origin::default(), &details);
     }
 
     pub(super) fn unlinked(&mut self, event: &Recorded, e: &OauthProviderUnlinked) {
