@@ -157,6 +157,7 @@ impl Config {
         Ok(Settings {
             claim_key: self.derive("claims")?,
             factor_key: self.derive("factors")?,
+            keep_oauth_tokens: self.oauth.oauth_keep_tokens,
             ..Settings::default()
         })
     }
@@ -166,7 +167,11 @@ impl Config {
     /// # Errors
     /// No master key, or one that is too short.
     pub fn keys(&self) -> anyhow::Result<Keys> {
-        Ok(Keys { tokens: self.derive("tokens")?, codes: self.derive("otp")? })
+        Ok(Keys {
+            tokens: self.derive("tokens")?,
+            codes: self.derive("otp")?,
+            oauth: self.derive("oauth")?,
+        })
     }
 
     /// Tells the master key from others without telling what it is.

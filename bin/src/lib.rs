@@ -21,6 +21,7 @@ mod requests;
 pub mod retry;
 pub mod roles;
 mod roster;
+mod sealing;
 pub mod supervise;
 mod timers;
 mod tokens;

@@ -212,7 +212,7 @@ impl HandlerMetrics {
             )?,
             vouchings: declare.counters(
                 "oauth_questions_total",
-                "People whom other providers were asked about, by what they said: vouched, refused or failed.",
+                "What other providers were asked about people, by what came of it: vouched, refreshed, refused or failed.",
                 &["provider", "result"],
             )?,
         })

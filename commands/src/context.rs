@@ -68,6 +68,8 @@ pub struct Settings {
     pub login_lock: TimeDelta,
     /// How long a session lasts that is not refreshed.
     pub session_lifetime: TimeDelta,
+    /// Whether what providers give for calls in a user's name is kept.
+    pub keep_oauth_tokens: bool,
 }
 
 impl Default for Settings {
@@ -83,6 +85,7 @@ impl Default for Settings {
             login_attempts: 5,
             login_lock: TimeDelta::minutes(15),
             session_lifetime: TimeDelta::days(30),
+            keep_oauth_tokens: false,
         }
     }
 }
@@ -99,6 +102,7 @@ impl std::fmt::Debug for Settings {
             .field("login_attempts", &self.login_attempts)
             .field("login_lock", &self.login_lock)
             .field("session_lifetime", &self.session_lifetime)
+            .field("keep_oauth_tokens", &self.keep_oauth_tokens)
             .finish_non_exhaustive()
     }
 }

@@ -3,17 +3,17 @@
 use chrono::TimeDelta;
 use echolog_events::{
     AuthEvent, ClaimKind, CodeHash, Event, IdentifierClaimed, JsonMap, OauthProvider, PasswordHash,
-    RecoveryCode, TokenHash,
+    RecoveryCode, Sealed, TokenHash,
 };
 use serde_json::{Value, json};
 
 use crate::auth::{
-    Check, Findings, Holdings, Identity, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
-    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, ShownCode, ShownProof,
-    ShownReset, Vouched, factors,
+    Check, Exchange, Exchanged, Findings, Holdings, Identity, Login, NewAuthenticator, NewCode,
+    NewKey, NewPassword, NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SealedTokens,
+    SecondFactor, ShownCode, ShownProof, ShownReset, Vouched, factors,
 };
 use crate::story::{Ending, Story, command, id};
-use crate::{Actor, COMMANDS, ClaimId, ErrorCode};
+use crate::{Actor, COMMANDS, ClaimId, ErrorCode, Settings};
 
 /// Those who try, in the order of the columns. All but the stranger and those with a role of the
 /// platform are members of group 100, which the owner has made; what is done to an account is done to
@@ -60,6 +60,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("auth.revoke_api_key", "uyfffyfffy"),
     ("auth.link_oauth_provider", "uyfffffffu"),
     ("auth.unlink_oauth_provider", "uyfffffffy"),
+    ("auth.refresh_oauth_token", "uyfffffffy"),
     ("audit.record_sensitive_access", "fffffffffy"),
     ("auth.begin_two_factor", "uyfffffffu"),
     ("auth.enable_two_factor", "uyfffffffu"),
@@ -109,7 +110,8 @@ fn done(story: Story, by: u16, target: u16, name: &str, body: &Value) -> Story {
 
 /// A small town, in which somebody of each kind lives.
 fn town() -> Story {
-    let story = Story::new().users((1..=8).map(id)).users([id(20), id(21)]);
+    let settings = Settings { keep_oauth_tokens: true, ..Settings::default() };
+    let story = Story::new().settings(settings).users((1..=8).map(id)).users([id(20), id(21)]);
     let group = json!({
         "conversation_type": "group", "title": "group",
         "member_user_ids": [id(2), id(6), id(7), id(8), id(20)],
@@ -193,7 +195,13 @@ fn findings() -> Findings {
             provider_user_id: "ada".to_owned(),
             email: None,
             profile: JsonMap::new(),
+            tokens: Some(provider_tokens()),
         }))),
+        exchanged: Some(Exchanged {
+            link_id: id(750),
+            used: Sealed::new("refresh token"),
+            exchange: Exchange::For(Box::new(provider_tokens())),
+        }),
         refresh: Some(Refresh {
             session_id: id(SESSION),
             generation: 0,
@@ -205,6 +213,14 @@ fn findings() -> Findings {
         authenticator: Some(NewAuthenticator { factor_id: id(800), salt: "salt".to_owned() }),
         recovery_codes: Some(NewRecoveryCodes { set_id: id(899), codes: codes.collect() }),
         ..Findings::default()
+    }
+}
+
+fn provider_tokens() -> SealedTokens {
+    SealedTokens {
+        access_token: Sealed::new("access token"),
+        refresh_token: Some(Sealed::new("refresh token")),
+        expires_at: None,
     }
 }
 
@@ -319,7 +335,7 @@ fn case(name: &str) -> (Story, u16, Value) {
             (done(story, 1, ACCOUNT, "auth.create_api_key", &key), ACCOUNT, revoked)
         }
         "auth.link_oauth_provider" => (story, ACCOUNT, json!({ "provider": "google" })),
-        "auth.unlink_oauth_provider" => {
+        "auth.unlink_oauth_provider" | "auth.refresh_oauth_token" => {
             let google = json!({ "provider": "google" });
             (done(story, 1, ACCOUNT, "auth.link_oauth_provider", &google), ACCOUNT, google)
         }

@@ -9,9 +9,9 @@ use crate::auth::{
     ApplyRetention, BanUser, BeginTwoFactor, ChangeEmail, ChangePassword, ChangePhone,
     ChangeUserRole, CompletePasswordReset, CreateApiKey, DeleteUser, DisableTwoFactor,
     EnableTwoFactor, ExpireSession, GenerateRecoveryCodes, LinkOauthProvider, LogIn, OauthProof,
-    RecordApiKeyUse, RecordSessionActivity, RefreshSession, RegisterUser, ReinstateUser,
-    RequestOtp, RequestPasswordReset, RevokeAllSessions, RevokeApiKey, RevokeSession, SuspendUser,
-    UnlinkOauthProvider, UnlockUser, VerifyOtp,
+    RecordApiKeyUse, RecordSessionActivity, RefreshOauthToken, RefreshSession, RegisterUser,
+    ReinstateUser, RequestOtp, RequestPasswordReset, RevokeAllSessions, RevokeApiKey,
+    RevokeSession, SuspendUser, UnlinkOauthProvider, UnlockUser, VerifyOtp,
 };
 use crate::messages::{
     AddMembers, AddReaction, ChangeRole, CreateConversation, DeleteMessage, EditMessage,
@@ -28,7 +28,7 @@ pub enum Secrecy {
     Plain,
     /// When one of these fields is there.
     With(&'static [&'static str]),
-    /// Always, or its outcome does.
+    /// Always, or its outcome does, or what is found out about it.
     Always,
 }
 
@@ -184,6 +184,7 @@ registry! {
     RevokeApiKey = ("auth", "revoke_api_key", Secrecy::Plain),
     LinkOauthProvider = ("auth", "link_oauth_provider", Secrecy::Always),
     UnlinkOauthProvider = ("auth", "unlink_oauth_provider", Secrecy::Plain),
+    RefreshOauthToken = ("auth", "refresh_oauth_token", Secrecy::Always),
     RequestPasswordReset = ("auth", "request_password_reset", Secrecy::Always),
     CompletePasswordReset = ("auth", "complete_password_reset", Secrecy::Always),
     UpdateProfile = ("users", "update_profile", Secrecy::Plain),
@@ -250,7 +251,7 @@ impl Command {
         } else if let Self::LogIn(command) = self {
             command.oauth.is_some()
         } else {
-            matches!(self, Self::LinkOauthProvider(_))
+            matches!(self, Self::LinkOauthProvider(_) | Self::RefreshOauthToken(_))
         }
     }
 

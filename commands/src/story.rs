@@ -63,7 +63,9 @@ impl Story {
     /// tell, in which few things happen often.
     #[must_use]
     pub fn of_dice() -> Self {
-        Self::new().settings(Settings { login_attempts: 2, ..Settings::default() })
+        let settings =
+            Settings { login_attempts: 2, keep_oauth_tokens: true, ..Settings::default() };
+        Self::new().settings(settings)
     }
 
     /// Other settings.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed, OauthProviderLinked, OauthProviderUnlinked, Time,
+    ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed, OauthProviderLinked, OauthProviderUnlinked,
+    OauthTokenRefreshed, Time,
 };
 
 /// What happens to the second factors, the API keys and the identities elsewhere of an account.
@@ -32,6 +33,8 @@ pub enum CredentialEvent {
     OauthProviderLinked(OauthProviderLinked),
     /// One does so no more.
     OauthProviderUnlinked(OauthProviderUnlinked),
+    /// A provider has given tokens for calls in the user's name.
+    OauthTokenRefreshed(OauthTokenRefreshed),
 }
 
 impl CredentialEvent {
@@ -50,6 +53,7 @@ impl CredentialEvent {
             Self::ApiKeyRevoked(e) => e.user_id,
             Self::OauthProviderLinked(e) => e.user_id,
             Self::OauthProviderUnlinked(e) => e.user_id,
+            Self::OauthTokenRefreshed(e) => e.user_id,
         }
     }
 }

@@ -48,7 +48,9 @@ pub use messages::{
     OwnershipTransferred, ParticipantJoined, ParticipantLeft, ParticipantRemoved,
     ParticipantRoleChanged, Pin, Reaction, Role,
 };
-pub use oauth::{OauthProvider, OauthProviderLinked, OauthProviderUnlinked};
+pub use oauth::{
+    OauthProvider, OauthProviderLinked, OauthProviderUnlinked, OauthTokenRefreshed, Sealed,
+};
 pub use password::{PasswordChange, PasswordChanged, PasswordEvent, PasswordRehashed};
 pub use registry::{EVENT_TYPES, Event, EventType};
 pub use session::{

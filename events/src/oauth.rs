@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::JsonMap;
+use crate::{JsonMap, Time};
 
 /// An identity at a provider speaks for a user from now on; or the same one still does, and its
 /// provider says other things about it by now.
@@ -48,6 +48,50 @@ pub struct OauthProviderUnlinked {
     pub by_user_id: Option<Uuid>,
 }
 
+/// A provider has given tokens for calls in a user's name: with the link, or later in place of those
+/// of before, all of which these replace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OauthTokenRefreshed {
+    /// In whose name.
+    pub user_id: Uuid,
+    /// The link.
+    pub link_id: Uuid,
+    /// Who gave them.
+    pub provider: OauthProvider,
+    /// What calls show.
+    pub access_token: Sealed,
+    /// What is shown for new ones, if the provider has ever given such a thing.
+    pub refresh_token: Option<Sealed>,
+    /// When the access token is over, as far as the provider says.
+    pub token_expires_at: Option<Time>,
+}
+
+/// A secret of somebody else's that has to be read again: encrypted under a key of the tenant's. It is
+/// nothing for a log line all the same.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(String);
+
+impl Sealed {
+    /// What was sealed already.
+    pub fn new(sealed: impl Into<String>) -> Self {
+        Self(sealed.into())
+    }
+
+    /// The sealed text, to open or to store.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed(…)")
+    }
+}
+
 /// Who vouches for an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,5 +125,17 @@ impl OauthProvider {
     #[must_use]
     pub fn identity(self, provider_user_id: &str) -> String {
         format!("{}\0{provider_user_id}", self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_is_not_shown() {
+        let sealed = Sealed::new("marked");
+        assert_eq!(format!("{:?}", Some(&sealed)), "Some(Sealed(…))");
+        assert_eq!(serde_json::to_string(&sealed).expect("a text"), r#""marked""#);
     }
 }

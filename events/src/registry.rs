@@ -145,6 +145,7 @@ registry! {
     Credentials(CredentialEvent::ApiKeyRevoked) = "auth.api_key_revoked" at 1,
     Credentials(CredentialEvent::OauthProviderLinked) = "auth.oauth_provider_linked" at 1,
     Credentials(CredentialEvent::OauthProviderUnlinked) = "auth.oauth_provider_unlinked" at 1,
+    Credentials(CredentialEvent::OauthTokenRefreshed) = "auth.oauth_token_refreshed" at 1,
     Users(UsersEvent::ProfileUpdated) = "users.profile_updated" at 1,
     Users(UsersEvent::UserBlocked) = "users.user_blocked" at 1,
     Users(UsersEvent::UserUnblocked) = "users.user_unblocked" at 1,

@@ -317,6 +317,14 @@ fn samples() -> Vec<Event> {
             provider: OauthProvider::Github,
             by_user_id: Some(user_id),
         })),
+        Event::Credentials(CredentialEvent::OauthTokenRefreshed(OauthTokenRefreshed {
+            user_id,
+            link_id: id(11),
+            provider: OauthProvider::Google,
+            access_token: Sealed::new("x1.QWNjZXNz"),
+            refresh_token: Some(Sealed::new("x1.UmVmcmVzaA")),
+            token_expires_at: Some(later),
+        })),
         Event::Users(UsersEvent::ProfileUpdated(ProfileUpdated {
             user_id,
             display_name: text("Ada L."),

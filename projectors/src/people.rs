@@ -1,6 +1,6 @@
 //! What operators look up about accounts.
 
-use echolog_events::Uuid;
+use echolog_events::{OauthProvider, Time, Uuid};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -34,6 +34,9 @@ const SESSIONS: &str = "SELECT row_to_json(q) FROM (
         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now()
         ORDER BY last_activity_at DESC, id
     ) AS q";
+
+const OAUTH_TOKEN: &str = "SELECT access_token, token_expires_at FROM auth.oauth_providers
+    WHERE user_id = $1 AND provider = $2";
 
 const ADMINS: &str = "SELECT projection.position('auth'), ARRAY(
         SELECT id FROM auth.users WHERE role = 'admin' AND account_status NOT IN ('banned', 'deleted')
@@ -90,6 +93,20 @@ impl People {
         let (position, admins): (i64, Vec<Uuid>) =
             sqlx::query_as(ADMINS).fetch_one(&self.pool).await?;
         Ok((admins, position.cast_unsigned()))
+    }
+
+    /// What a provider's calls in an account's name show, sealed, and when it is over, as far as these are
+    /// known; `None` if nobody is linked.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn oauth_token(
+        &self,
+        id: Uuid,
+        provider: OauthProvider,
+    ) -> Result<Option<(Option<String>, Option<Time>)>, DatabaseError> {
+        let token = sqlx::query_as(OAUTH_TOKEN).bind(id).bind(provider.name());
+        Ok(token.fetch_optional(&self.pool).await?)
     }
 
     /// The sessions of an account that are open.

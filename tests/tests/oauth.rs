@@ -1,6 +1,7 @@
 //! Other providers that vouch for people.
 
 pub(crate) mod provider;
+mod tokens;
 
 use echolog::client::Request;
 use echolog::clock;
@@ -558,6 +559,7 @@ fn no_log_has_what_providers_give() {
         let options = provider.options();
         let settings = [
             ("ECHOLOG_LOG", "trace".to_owned()),
+            ("ECHOLOG_OAUTH_KEEP_TOKENS", "true".to_owned()),
             ("ECHOLOG_OAUTH_REDIRECT_URIS", options.oauth_redirect_uris.join(",")),
             ("ECHOLOG_OAUTH_GOOGLE_CLIENT_ID", options.oauth_google_client_id.unwrap_or_default()),
             ("ECHOLOG_OAUTH_GOOGLE_CLIENT_SECRET", client_secret("google")),
@@ -583,6 +585,8 @@ fn no_log_has_what_providers_give() {
             secrets.push(client_secret(name));
             let good = fresh(&provider, name, "lovelace").await?;
             assert_eq!(link(&t, ada, good.clone()).await?.status, Status::Accepted);
+            let refreshed = t.send(ada, tokens::REFRESH, ada, json!({ "provider": name })).await?;
+            assert_eq!(refreshed.status, Status::Accepted, "{refreshed:?}");
             // Shown again, and by somebody else.
             link(&t, eve, good.clone()).await?;
             provider.is(Mood::Nonsense);

@@ -146,6 +146,7 @@ fn no_secret_is_in_any_log() {
             ("ECHOLOG_SMS_URL", gateway_url.as_str()),
             ("ECHOLOG_SMS_TOKEN", "a marked token of the gateway"),
             ("ECHOLOG_TIMERS_EVERY", "1"),
+            ("ECHOLOG_OAUTH_KEEP_TOKENS", "true"),
         ];
         settings.extend(providers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let mut workers = Vec::new();
@@ -177,6 +178,10 @@ fn no_secret_is_in_any_log() {
             told(&t, ada, "auth.link_oauth_provider", ada, linked).await?;
             let code = provider.code(name, "ada", &flow).await?;
             let by = json!({ "oauth": oauth::shown(name, &code, &flow) });
+            let refresh = json!({ "provider": name });
+            let refreshed = ask(&t, ada, "auth.refresh_oauth_token", ada, refresh).await?;
+            // Facebook has given nothing to refresh with.
+            assert_eq!(refreshed.status == Status::Accepted, name != "facebook", "{refreshed:?}");
             told(&t, "anon-test", "auth.log_in", clock::new_id(), by.clone()).await?;
             // The code was used.
             let again = ask(&t, "anon-test", "auth.log_in", clock::new_id(), by.clone()).await?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use echolog_commands::{Outcome, Status};
-use echolog_events::Uuid;
+use echolog_events::{OauthProvider, Uuid};
 use echolog_projectors::people::People;
 use serde_json::{Map, Value, json};
 
@@ -12,6 +12,7 @@ use super::secret;
 use crate::client::{Client, Request};
 use crate::clock;
 use crate::config::Config;
+use crate::sealing::{Kind, Seal};
 
 /// Who sends the commands.
 const ACTOR: &str = "svc-operator";
@@ -113,6 +114,17 @@ enum Command {
         #[command(flatten)]
         reason: Reason,
     },
+    /// Print the token by which calls to a provider are made in a user's name, if such are kept; that
+    /// somebody has looked is recorded.
+    OauthToken {
+        /// Whose.
+        user: String,
+        /// Of which provider.
+        #[arg(value_parser = OauthProvider::ALL.map(OauthProvider::name))]
+        provider: String,
+        #[command(flatten)]
+        reason: Reason,
+    },
     /// End the sessions of an account.
     Revoke {
         /// Whose.
@@ -174,6 +186,7 @@ struct MaybeReason {
 struct Operator {
     client: Client,
     people: People,
+    config: Config,
     json: bool,
 }
 
@@ -184,6 +197,7 @@ pub(super) async fn run(config: Config, args: Args) -> anyhow::Result<ExitCode> 
     let operator = Operator {
         client: Client::connect(config.bus("user").await?, config.names()?).await?,
         people: People::new(&database),
+        config,
         json: args.json,
     };
     operator.run(args.command).await
@@ -224,6 +238,9 @@ impl Operator {
                 self.act(&user, "auth.disable_two_factor", body).await
             }
             Command::Sessions { user, reason } => self.sessions(&user, &reason.reason).await,
+            Command::OauthToken { user, provider, reason } => {
+                self.oauth_token(&user, &provider, &reason.reason).await
+            }
             Command::Revoke { user, session: None } => {
                 self.act(&user, "auth.revoke_all_sessions", json!({})).await
             }
@@ -275,6 +292,33 @@ impl Operator {
         let sessions = self.people.sessions(id).await?;
         let columns = ["id", "platform", "last_activity_at", "ip_address", "device_name"];
         self.print_rows(&sessions, &columns);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Prints the token and nothing else, for a program that reads it.
+    async fn oauth_token(
+        &self,
+        user: &str,
+        provider: &str,
+        purpose: &str,
+    ) -> anyhow::Result<ExitCode> {
+        let known = OauthProvider::ALL.into_iter().find(|known| known.name() == provider);
+        let known = known.context("there is no such provider")?;
+        let id = self.find(user).await?;
+        let kept = self.people.oauth_token(id, known).await?;
+        let (kept, over) = kept.context("no identity of this provider is linked")?;
+        let kept = kept.context("no token of this provider is kept")?;
+        self.record(id, "oauth_token", purpose).await?;
+        let token = Seal::new(&self.config.keys()?.oauth, id, known).open(Kind::Access, &kept);
+        let token = token.context("it was sealed under another master key")?;
+        if over.is_some_and(|over| over <= clock::now()) {
+            eprintln!("It is over: auth.refresh_oauth_token gets another.");
+        }
+        if self.json {
+            println!("{:#}", json!({ "access_token": token, "token_expires_at": over }));
+        } else {
+            println!("{token}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 

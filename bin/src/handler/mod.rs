@@ -125,6 +125,8 @@ pub struct Keys {
     pub tokens: Vec<u8>,
     /// Under which one-time codes are hashed.
     pub codes: Vec<u8>,
+    /// From which follow those that the tokens of providers are sealed under.
+    pub oauth: Vec<u8>,
 }
 
 impl std::fmt::Debug for Keys {

@@ -681,6 +681,10 @@ impl<'e> Tick<'e> {
     }
 
     fn count(&self, command_type: Option<CommandType>, outcome: &Outcome, received: Time) {
+        if auth::PresentToken::of(outcome).is_some() {
+            // It is none yet: the request path comes again with what the provider says.
+            return;
+        }
         let (domain, name) =
             command_type.map_or(("unknown", "unknown"), |found| (found.domain, found.name));
         let seconds = (clock::now() - received).as_seconds_f64().max(0.0);

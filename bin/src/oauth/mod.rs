@@ -1,8 +1,8 @@
 //! Other providers, who vouch for people: Google and Apple by OpenID Connect, Facebook and GitHub by
 //! OAuth 2.
 //!
-//! A provider is asked who somebody is, and nothing else: what it gives for calls in their name is
-//! dropped at once. One that is slow or down takes none of the others with it.
+//! A provider is asked who somebody is, and for new tokens where those are kept. One that is slow or down
+//! takes none of the others with it.
 
 mod http;
 mod oidc;
@@ -12,14 +12,15 @@ mod plain;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{SubsecRound as _, TimeDelta};
 use echolog_commands::Rejection;
 use echolog_commands::auth::{Identity, OauthProof, Vouched};
 use echolog_commands::fields::{Email, Token};
-use echolog_events::{JsonMap, OauthProvider};
-use oauth2::{RequestTokenError, StandardErrorResponse};
+use echolog_events::{JsonMap, OauthProvider, Time};
+use oauth2::{RequestTokenError, StandardErrorResponse, TokenResponse};
 use prometheus::IntCounterVec;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::http::{Http, NoAnswer};
 use self::oidc::Oidc;
@@ -40,6 +41,12 @@ const QUEUE: usize = 32;
 
 /// The most bytes of what a provider says about somebody that are kept, each.
 const MAX_WORD: usize = 1000;
+
+/// The most bytes of a token that are kept: more is no token that is known.
+const MAX_TOKEN: usize = 4096;
+
+/// The longest time that a token is said to last; more is as good as no end.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
 /// What makes a code another one's, or nobody's.
 enum No {
@@ -109,6 +116,36 @@ struct Code {
     redirect_uri: String,
     /// What the answer has to have in it, if it has such a thing.
     nonce: Option<String>,
+}
+
+/// What a provider gives for calls in somebody's name. Nothing prints it.
+pub(crate) struct Given {
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) expires_at: Option<Time>,
+}
+
+impl Given {
+    /// What is in an answer; nothing if that is more than is kept.
+    fn of(answer: &impl TokenResponse) -> Option<Self> {
+        let is_short = |token: &&String| token.len() <= MAX_TOKEN && !token.contains('\0');
+        let access_token = Some(answer.access_token().secret()).filter(is_short)?;
+        let refresh_token = answer.refresh_token().map(oauth2::RefreshToken::secret);
+        let lasts = answer.expires_in().filter(|lasts| *lasts <= MAX_LIFETIME);
+        let lasts = lasts.and_then(|lasts| TimeDelta::from_std(lasts).ok());
+        Some(Self {
+            access_token: access_token.clone(),
+            refresh_token: refresh_token.filter(is_short).cloned(),
+            expires_at: lasts.map(|lasts| clock::now().trunc_subsecs(0) + lasts),
+        })
+    }
+}
+
+/// What came of a refresh token.
+pub(crate) enum Exchanged {
+    For(Given),
+    Refused,
+    Unasked,
 }
 
 impl Oauth {
@@ -215,40 +252,82 @@ impl Oauth {
         Ok(Question { provider, shown })
     }
 
-    /// Asks whom the provider vouches for.
-    pub async fn ask(&self, question: Question) -> Vouched {
+    /// Asks whom the provider vouches for, and what it gives besides.
+    pub(crate) async fn ask(&self, question: Question) -> (Vouched, Option<Given>) {
         let Question { provider, shown } = question;
+        match self.in_time(provider, "vouched", self.identity(provider, shown)).await {
+            Ok((identity, given)) => (Vouched::For(Box::new(identity)), given),
+            Err(No::Refused) => (Vouched::ForNobody, None),
+            Err(No::Nonsense(_)) => (Vouched::Unasked, None),
+        }
+    }
+
+    /// Asks for new tokens.
+    pub(crate) async fn refresh(&self, provider: OauthProvider, token: String) -> Exchanged {
+        match self.in_time(provider, "refreshed", self.exchange(provider, token)).await {
+            Ok(given) => Exchanged::For(given),
+            Err(No::Refused) => Exchanged::Refused,
+            Err(No::Nonsense(_)) => Exchanged::Unasked,
+        }
+    }
+
+    /// Waits for an answer, and counts it; a good one is called so.
+    async fn in_time<T>(
+        &self,
+        provider: OauthProvider,
+        good: &str,
+        answer: impl Future<Output = Result<T, No>>,
+    ) -> Result<T, No> {
         let late = No::Nonsense("it does not answer in time");
-        let asked = tokio::time::timeout(PATIENCE, self.identity(provider, shown)).await;
-        let (vouched, result) = match asked.unwrap_or(Err(late)) {
-            Ok(identity) => (Vouched::For(Box::new(identity)), "vouched"),
-            Err(No::Refused) => (Vouched::ForNobody, "refused"),
+        let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap_or(Err(late));
+        let result = match &answer {
+            Ok(_) => good,
+            Err(No::Refused) => "refused",
             Err(No::Nonsense(reason)) => {
                 let provider = provider.name();
-                tracing::warn!(provider, reason, "a provider cannot tell who somebody is");
-                (Vouched::Unasked, "failed")
+                tracing::warn!(provider, reason, "a provider cannot be asked");
+                "failed"
             }
         };
         self.0.asked.with_label_values(&[provider.name(), result]).inc();
-        vouched
+        answer
     }
 
-    async fn identity(&self, name: OauthProvider, shown: Shown) -> Result<Identity, No> {
+    /// A place among those whom a provider answers at once, and those who wait for that.
+    async fn place(&self, name: OauthProvider) -> Result<(&Way, [SemaphorePermit<'_>; 2]), No> {
         let provider = self.provider(name).map_err(|_| No::Nonsense("it is not set up"))?;
         let many = |_| No::Nonsense("too many wait for it");
-        let _inside = provider.inside.try_acquire().map_err(many)?;
+        let inside = provider.inside.try_acquire().map_err(many)?;
         let nobody = |_| No::Nonsense("it is asked no more");
-        let _slot = provider.slots.acquire().await.map_err(nobody)?;
+        let slot = provider.slots.acquire().await.map_err(nobody)?;
+        Ok((&provider.way, [slot, inside]))
+    }
+
+    async fn identity(
+        &self,
+        name: OauthProvider,
+        shown: Shown,
+    ) -> Result<(Identity, Option<Given>), No> {
+        let (way, _place) = self.place(name).await?;
         let http = &self.0.http;
-        let said = match (&provider.way, shown) {
+        let (said, given) = match (way, shown) {
             (Way::Oidc(oidc), Shown::Code(code)) => oidc.by_code(http, code).await?,
             (Way::Oidc(oidc), Shown::IdToken(token, nonce)) => {
-                oidc.by_token(http, &token, &nonce).await?
+                (oidc.by_token(http, &token, &nonce).await?, None)
             }
             (Way::Plain(plain), Shown::Code(code)) => plain.by_code(http, code).await?,
             (Way::Plain(_), Shown::IdToken(..)) => return Err(No::Refused),
         };
-        said.identity(name)
+        Ok((said.identity(name)?, given))
+    }
+
+    async fn exchange(&self, name: OauthProvider, token: String) -> Result<Given, No> {
+        let (way, _place) = self.place(name).await?;
+        let given = match way {
+            Way::Oidc(oidc) => oidc.refresh(&self.0.http, token).await?,
+            Way::Plain(plain) => plain.refresh(&self.0.http, token).await?,
+        };
+        given.ok_or(No::Nonsense("it gives more than is kept"))
     }
 }
 
@@ -282,6 +361,7 @@ impl Said {
             provider_user_id: id,
             email: email.map(Email::into_string),
             profile,
+            tokens: None,
         })
     }
 }
@@ -300,7 +380,9 @@ where
 }
 
 fn refusal(error: &str) -> No {
-    if ["invalid_grant", "invalid_request", "bad_verification_code"].contains(&error) {
+    const WRONG: [&str; 4] =
+        ["invalid_grant", "invalid_request", "bad_verification_code", "bad_refresh_token"];
+    if WRONG.contains(&error) {
         No::Refused
     } else {
         No::Nonsense("it does not know this application, or not so")

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use data_encoding::HEXLOWER;
 use echolog_events::Time;
-use oauth2::{AuthType, AuthorizationCode, ClientId, ClientSecret, PkceCodeVerifier, RedirectUrl};
+use oauth2::{
+    AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointMaybeSet, EndpointNotSet,
+    EndpointSet, PkceCodeVerifier, RedirectUrl, RefreshToken,
+};
 use openidconnect::core::{
     CoreClient, CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
     CoreProviderMetadata,
@@ -21,7 +24,7 @@ use tokio::sync::Mutex;
 
 use super::http::Http;
 use super::options::Client;
-use super::{Code, No, Said, no_token};
+use super::{Code, Given, No, Said, no_token};
 use crate::clock;
 use crate::handler::{Limiter, RateLimit};
 
@@ -37,6 +40,16 @@ const FRESH: TimeDelta = TimeDelta::minutes(10);
 
 /// How far ahead of ours a provider's clock may be.
 const AHEAD: TimeDelta = TimeDelta::minutes(2);
+
+/// What is known from its metadata can be asked.
+type Asked = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
 
 /// A provider of OpenID Connect.
 pub(super) struct Oidc {
@@ -62,18 +75,17 @@ impl Oidc {
         Self { client, issuer, audience, known: Mutex::default(), anew }
     }
 
-    pub(super) async fn by_code(&self, http: &Http, shown: Code) -> Result<Said, No> {
+    pub(super) async fn by_code(
+        &self,
+        http: &Http,
+        shown: Code,
+    ) -> Result<(Said, Option<Given>), No> {
         let known = self.known(http, None).await?;
-        let secret = ClientSecret::new(self.client.secret.clone());
         let nowhere = |_| No::Nonsense("it cannot be asked there");
-        let client = CoreClient::from_provider_metadata(
-            (*known.metadata).clone(),
-            self.audience[0].clone(),
-            Some(secret),
-        )
-        .set_auth_type(AuthType::RequestBody)
-        .set_redirect_uri(RedirectUrl::new(shown.redirect_uri).map_err(nowhere)?);
-        let answer = client
+        let redirect_uri = RedirectUrl::new(shown.redirect_uri).map_err(nowhere)?;
+        let answer = self
+            .client(&known)
+            .set_redirect_uri(redirect_uri)
             .exchange_code(AuthorizationCode::new(shown.code))
             .map_err(|_| No::Nonsense("it does not say where it gives tokens"))?
             .set_pkce_verifier(PkceCodeVerifier::new(shown.verifier))
@@ -82,7 +94,28 @@ impl Oidc {
             .map_err(no_token)?;
         let token = answer.id_token().ok_or(No::Nonsense("it gives no ID token"))?;
         let nonce = shown.nonce.unwrap_or_default();
-        self.read(http, known, token, &self.audience[..1], &nonce).await
+        let said = self.read(http, known, token, &self.audience[..1], &nonce).await?;
+        Ok((said, Given::of(&answer)))
+    }
+
+    /// New tokens for a refresh token, which is this application's own.
+    pub(super) async fn refresh(&self, http: &Http, token: String) -> Result<Option<Given>, No> {
+        let known = self.known(http, None).await?;
+        let answer = self
+            .client(&known)
+            .exchange_refresh_token(&RefreshToken::new(token))
+            .map_err(|_| No::Nonsense("it does not say where it gives tokens"))?
+            .request_async(http)
+            .await
+            .map_err(no_token)?;
+        Ok(Given::of(&answer))
+    }
+
+    fn client(&self, known: &Known) -> Asked {
+        let (metadata, id) = ((*known.metadata).clone(), self.audience[0].clone());
+        let secret = ClientSecret::new(self.client.secret.clone());
+        CoreClient::from_provider_metadata(metadata, id, Some(secret))
+            .set_auth_type(AuthType::RequestBody)
     }
 
     /// The token may have been seen by others. That whoever shows it has got it from the provider

@@ -12,6 +12,9 @@ pub struct Options {
     /// taken.
     #[arg(long, env = "ECHOLOG_OAUTH_REDIRECT_URIS", value_delimiter = ',', global = true)]
     pub oauth_redirect_uris: Vec<String>,
+    /// Keep what providers give for calls in a user's name, sealed under the master key.
+    #[arg(long, env = "ECHOLOG_OAUTH_KEEP_TOKENS", global = true)]
+    pub oauth_keep_tokens: bool,
     /// What Google calls this application.
     #[arg(long, env = "ECHOLOG_OAUTH_GOOGLE_CLIENT_ID", global = true)]
     pub oauth_google_client_id: Option<String>,
@@ -102,6 +105,7 @@ impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("redirect_uris", &self.oauth_redirect_uris)
+            .field("keep_tokens", &self.oauth_keep_tokens)
             .finish_non_exhaustive()
     }
 }

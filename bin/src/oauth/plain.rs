@@ -7,15 +7,19 @@ use oauth2::http::header::{ACCEPT, AUTHORIZATION};
 use oauth2::http::{Method, Request, StatusCode};
 use oauth2::url::Url;
 use oauth2::{
-    AuthType, AuthorizationCode, ClientId, ClientSecret, PkceCodeVerifier, RedirectUrl,
-    TokenResponse as _, TokenUrl,
+    AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, TokenResponse as _, TokenUrl,
 };
 use serde_json::Value;
 use sha2::Sha256;
 
 use super::http::Http;
 use super::options::Client;
-use super::{Code, No, Said, no_token};
+use super::{Code, Given, No, Said, no_token};
+
+/// It is known where tokens are.
+type Asked =
+    BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 /// A provider that answers by OAuth 2 alone.
 pub(super) struct Plain {
@@ -41,20 +45,38 @@ impl Plain {
         Self { client, token_url, user_url, dialect: Dialect::Github }
     }
 
-    pub(super) async fn by_code(&self, http: &Http, shown: Code) -> Result<Said, No> {
+    pub(super) async fn by_code(
+        &self,
+        http: &Http,
+        shown: Code,
+    ) -> Result<(Said, Option<Given>), No> {
         let nowhere = |_| No::Nonsense("it cannot be asked there");
-        let client = BasicClient::new(ClientId::new(self.client.id.clone()))
-            .set_client_secret(ClientSecret::new(self.client.secret.clone()))
-            .set_auth_type(AuthType::RequestBody)
-            .set_token_uri(TokenUrl::from_url(self.token_url.clone()))
-            .set_redirect_uri(RedirectUrl::new(shown.redirect_uri).map_err(nowhere)?);
-        let token: BasicTokenResponse = client
+        let redirect_uri = RedirectUrl::new(shown.redirect_uri).map_err(nowhere)?;
+        let token: BasicTokenResponse = self
+            .client()
+            .set_redirect_uri(redirect_uri)
             .exchange_code(AuthorizationCode::new(shown.code))
             .set_pkce_verifier(PkceCodeVerifier::new(shown.verifier))
             .request_async(http)
             .await
             .map_err(no_token)?;
-        self.user(http, token.access_token().secret()).await
+        let said = self.user(http, token.access_token().secret()).await?;
+        Ok((said, Given::of(&token)))
+    }
+
+    /// New tokens for a refresh token.
+    pub(super) async fn refresh(&self, http: &Http, token: String) -> Result<Option<Given>, No> {
+        let token = RefreshToken::new(token);
+        let client = self.client();
+        let asked = client.exchange_refresh_token(&token).request_async(http).await;
+        Ok(Given::of(&asked.map_err(no_token)?))
+    }
+
+    fn client(&self) -> Asked {
+        BasicClient::new(ClientId::new(self.client.id.clone()))
+            .set_client_secret(ClientSecret::new(self.client.secret.clone()))
+            .set_auth_type(AuthType::RequestBody)
+            .set_token_uri(TokenUrl::from_url(self.token_url.clone()))
     }
 
     /// Whose token it is.

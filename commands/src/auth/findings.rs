@@ -2,8 +2,8 @@
 //! takes a secret, a key or chance. Nothing in it can be turned back into a secret.
 
 use echolog_events::{
-    ClaimKind, CodeHash, JsonMap, OauthProvider, Origin, PasswordHash, RecoveryCode, TokenHash,
-    Uuid,
+    ClaimKind, CodeHash, JsonMap, OauthProvider, Origin, PasswordHash, RecoveryCode, Sealed, Time,
+    TokenHash, Uuid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,9 @@ pub struct Findings {
     /// What a provider says.
     #[serde(default)]
     pub oauth: Option<Vouched>,
+    /// For `refresh_oauth_token`; nothing before the provider is asked.
+    #[serde(default)]
+    pub exchanged: Option<Exchanged>,
     /// That the actor has an e-mail address.
     #[serde(default)]
     pub email_proof: Option<ShownProof>,
@@ -308,6 +311,43 @@ pub struct Identity {
     pub email: Option<String>,
     /// `sub`, `name`, `email` and `picture`, as far as they are known.
     pub profile: JsonMap,
+    /// What the provider gave besides, where that is kept.
+    #[serde(default)]
+    pub tokens: Option<SealedTokens>,
+}
+
+/// What a provider gives for calls in somebody's name, sealed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SealedTokens {
+    /// What calls show.
+    pub access_token: Sealed,
+    /// What is shown for new ones.
+    pub refresh_token: Option<Sealed>,
+    /// When the access token is over, as far as the provider says.
+    pub expires_at: Option<Time>,
+}
+
+/// A refresh token that was shown to the provider who gave it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exchanged {
+    /// The link that it was kept for.
+    pub link_id: Uuid,
+    /// The token.
+    pub used: Sealed,
+    /// What came of it.
+    pub exchange: Exchange,
+}
+
+/// What a provider gives for a refresh token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exchange {
+    /// These.
+    For(Box<SealedTokens>),
+    /// Nothing: it is good no more.
+    Refused,
+    /// It has not said anything that means something.
+    Unasked,
 }
 
 /// What stands for a password that was lost.

@@ -60,7 +60,7 @@ impl LinkOauthProvider {
 impl Decide for LinkOauthProvider {
     const STREAM: Stream = Stream::Credential;
     const DOC: Doc = Doc {
-        summary: "Lets an identity at another provider speak for you. You show the `code` that the provider gave you, or the `id_token` that it gave an app of yours; what is asked of the provider with it is who you are there, and nothing is kept of it but that. The outcome's `data` has `link_id`, `provider` and `provider_email`. Linking the same again notes what the provider says by now.",
+        summary: "Lets an identity at another provider speak for you. You show the `code` that the provider gave you, or the `id_token` that it gave an app of yours; what is asked of the provider with it is who you are there, and nothing is kept of it but that, and, where the operator wants so, what it gives for calls in your name, sealed. The outcome's `data` has `link_id`, `provider` and `provider_email`. Linking the same again notes what the provider says by now.",
         target: "your own user id",
         fields: &[
             required("provider", "`google`, `apple`, `facebook` or `github`"),
@@ -102,6 +102,7 @@ impl Decide for LinkOauthProvider {
             "otp_attempt_failed",
             "oauth_provider_linked",
             "identifier_claimed",
+            "oauth_token_refreshed",
             "login_failed",
             "user_locked",
         ],
@@ -173,6 +174,7 @@ pub(super) mod tests {
             provider_user_id: its_id.to_owned(),
             email: Some("ada@example.org".to_owned()),
             profile: JsonMap::new(),
+            tokens: None,
         }
     }
 

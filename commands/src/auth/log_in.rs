@@ -247,6 +247,7 @@ impl Decide for LogIn {
             "email_verified",
             "phone_verified",
             "password_rehashed",
+            "oauth_token_refreshed",
             "login_failed",
             "otp_attempt_failed",
             "user_locked",
@@ -290,8 +291,9 @@ impl Decide for LogIn {
         check_age(context, login.session_id)?;
         let code = login.code.as_ref();
         let code = code.map(|code| sent::right(context, world, code, &[OtpPurpose::Login]));
+        let mut kept = None;
         if self.oauth.is_some() {
-            oauth::linked(context, world)?;
+            kept = oauth::linked(context, world)?;
         } else if code.is_none() {
             proof::check_is_present(sessions, login.password)?;
         }
@@ -341,6 +343,7 @@ impl Decide for LogIn {
         let mut events: Vec<NewEvent> = events.into_iter().map(NewEvent::from).collect();
         events.extend(rehashed);
         events.extend(second_factor);
+        events.extend(kept.map(NewEvent::from));
         if let (Some(shown), Some(Ok(code))) = (&login.code, code) {
             events.push(sent::used(context, world, shown.otp_id, None));
             events.extend(sent::verifies(context, world, code));

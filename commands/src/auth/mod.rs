@@ -25,6 +25,7 @@ mod operators;
 mod proof;
 mod record_api_key_use;
 mod record_session_activity;
+mod refresh_oauth_token;
 mod refresh_session;
 mod register_user;
 mod reinstate_user;
@@ -60,9 +61,9 @@ pub use disable_two_factor::DisableTwoFactor;
 pub use enable_two_factor::EnableTwoFactor;
 pub use expire_session::ExpireSession;
 pub use findings::{
-    Check, Findings, Holdings, Identity, Login, NewAuthenticator, NewCode, NewKey, NewPassword,
-    NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SecondFactor, SentCode, ShownCode,
-    ShownProof, ShownReset, Vouched,
+    Check, Exchange, Exchanged, Findings, Holdings, Identity, Login, NewAuthenticator, NewCode,
+    NewKey, NewPassword, NewRecoveryCodes, NewReset, NewTokens, Refresh, Reset, SealedTokens,
+    SecondFactor, SentCode, ShownCode, ShownProof, ShownReset, Vouched,
 };
 pub use generate_recovery_codes::GenerateRecoveryCodes;
 pub use link_oauth_provider::LinkOauthProvider;
@@ -70,6 +71,7 @@ pub use log_in::{LogIn, NameType};
 pub use oauth::{OauthProof, cannot_be_asked, not_linked, not_vouched_for};
 pub use record_api_key_use::RecordApiKeyUse;
 pub use record_session_activity::RecordSessionActivity;
+pub use refresh_oauth_token::{PresentToken, RefreshOauthToken};
 pub use refresh_session::RefreshSession;
 pub use register_user::RegisterUser;
 #[cfg(any(test, feature = "story"))]

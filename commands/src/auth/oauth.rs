@@ -2,12 +2,12 @@
 
 use echolog_events::{
     AuthEvent, ClaimKind, CredentialEvent, Event, IdentifierClaimed, IdentifierReleased,
-    OauthProvider, OauthProviderLinked, OauthProviderUnlinked, Uuid,
+    OauthProvider, OauthProviderLinked, OauthProviderUnlinked, OauthTokenRefreshed, Uuid,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::findings::{Identity, Vouched};
+use super::findings::{Identity, SealedTokens, Vouched};
 use crate::fields::{CodeVerifier, ProviderToken, Text, Token};
 use crate::state::OauthLink;
 use crate::{ClaimId, Context, Key, Needs, NewEvent, Rejection, World};
@@ -88,17 +88,21 @@ pub fn cannot_be_asked() -> Rejection {
     Rejection::unavailable("The provider cannot be asked now; begin with it again later.")
 }
 
-/// The identity that somebody logs in with, if it is linked to the account.
+/// Whether the identity that somebody logs in with is linked to the account; and that what its provider
+/// gave besides is kept, where it is.
 ///
 /// # Errors
 /// `not_found` if it is not, or not any more.
-pub(super) fn linked<'c>(context: &Context<'c>, world: &World) -> Result<&'c Identity, Rejection> {
-    let identity = vouched(context)?;
-    let link = world.credentials(context.target).oauth.of.get(&identity.provider);
-    match link {
-        Some(link) if link.provider_user_id == identity.provider_user_id => Ok(identity),
-        Some(_) | None => Err(not_linked()),
-    }
+pub(super) fn linked(
+    context: &Context<'_>,
+    world: &World,
+) -> Result<Option<CredentialEvent>, Rejection> {
+    let Identity { provider, provider_user_id, tokens, .. } = vouched(context)?;
+    let link = world.credentials(context.target).oauth.of.get(provider);
+    let link = link.filter(|link| link.provider_user_id == *provider_user_id);
+    let link = link.ok_or_else(not_linked)?;
+    let kept = |tokens| keeps(context, (*provider, link.id), Some(link), tokens);
+    Ok(tokens.as_ref().map(kept))
 }
 
 /// What is said to somebody whose identity speaks for nobody here: it is theirs, so they may know.
@@ -145,9 +149,10 @@ pub(super) fn links(
             "Another identity of this provider is linked; unlink it first.",
         ));
     }
+    let link_id = present.map_or(identity.link_id, |link| link.id);
     let linked = CredentialEvent::OauthProviderLinked(OauthProviderLinked {
         user_id,
-        link_id: present.map_or(identity.link_id, |link| link.id),
+        link_id,
         provider: *provider,
         provider_user_id: provider_user_id.clone(),
         provider_email: identity.email.clone(),
@@ -159,7 +164,28 @@ pub(super) fn links(
         let claimed = IdentifierClaimed { kind, owner_id };
         of_claim(&claim_id, claim.seq, AuthEvent::IdentifierClaimed(claimed))
     });
-    Ok([linked.into()].into_iter().chain(claimed).collect())
+    let tokens = identity.tokens.as_ref();
+    let kept = tokens.map(|tokens| keeps(context, (*provider, link_id), present, tokens).into());
+    Ok([linked.into()].into_iter().chain(claimed).chain(kept).collect())
+}
+
+/// What a provider gave for calls in the user's name is kept. Where there is no new refresh token, the
+/// one of before stays good.
+pub(super) fn keeps(
+    context: &Context<'_>,
+    (provider, link_id): (OauthProvider, Uuid),
+    present: Option<&OauthLink>,
+    tokens: &SealedTokens,
+) -> CredentialEvent {
+    let before = present.and_then(|link| link.refresh_token.clone());
+    CredentialEvent::OauthTokenRefreshed(OauthTokenRefreshed {
+        user_id: context.target,
+        link_id,
+        provider,
+        access_token: tokens.access_token.clone(),
+        refresh_token: tokens.refresh_token.clone().or(before),
+        token_expires_at: tokens.expires_at,
+    })
 }
 
 /// Asks for the claims to the identities that speak for the account, once they are known.

@@ -173,6 +173,7 @@ impl Decide for RegisterUser {
             "user_registered",
             "identifier_claimed",
             "oauth_provider_linked",
+            "oauth_token_refreshed",
             "email_verified",
             "phone_verified",
         ],

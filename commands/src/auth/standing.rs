@@ -132,7 +132,8 @@ impl Ended {
                 | CredentialEvent::ApiKeyUsed(_)
                 | CredentialEvent::OauthProviderLinked(_)
                 // Whoever is connected has a session.
-                | CredentialEvent::OauthProviderUnlinked(_),
+                | CredentialEvent::OauthProviderUnlinked(_)
+                | CredentialEvent::OauthTokenRefreshed(_),
             )
             | Event::Auth(
                 AuthEvent::UserRegistered(_)

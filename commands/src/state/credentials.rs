@@ -131,6 +131,7 @@ impl Credentials {
             CredentialEvent::ApiKeyRevoked(e) => self.api_keys.revoke(e.api_key_id),
             CredentialEvent::OauthProviderLinked(e) => self.oauth.link(e),
             CredentialEvent::OauthProviderUnlinked(e) => self.oauth.unlink(e),
+            CredentialEvent::OauthTokenRefreshed(e) => self.oauth.keep(e),
         }
     }
 

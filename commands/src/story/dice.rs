@@ -71,6 +71,7 @@ const WEIGHTS: &[(u8, &str, &str)] = &[
     (3, "auth", "complete_password_reset"),
     (4, "auth", "link_oauth_provider"),
     (2, "auth", "unlink_oauth_provider"),
+    (3, "auth", "refresh_oauth_token"),
 ];
 
 /// What the dice show: numbers that are taken modulo what there is.

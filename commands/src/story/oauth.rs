@@ -1,15 +1,17 @@
 //! Identities at other providers, by the dice.
 
-use echolog_events::{JsonMap, OauthProvider, Uuid};
+use chrono::TimeDelta;
+use echolog_events::{JsonMap, OauthProvider, Sealed, Uuid};
 use serde_json::{Value, json};
 
 use super::dice::{Roll, Sent, USERS};
 use super::{Story, id};
-use crate::auth::{Check, Findings, Identity, Vouched};
+use crate::auth::{Check, Exchange, Exchanged, Findings, Identity, SealedTokens, Vouched};
 use crate::{Actor, Key, State};
 
 /// The names of the commands that are rolled here.
-pub(super) const NAMES: [&str; 2] = ["link_oauth_provider", "unlink_oauth_provider"];
+pub(super) const NAMES: [&str; 3] =
+    ["link_oauth_provider", "unlink_oauth_provider", "refresh_oauth_token"];
 
 impl Story {
     /// One of these commands, as [`Story::roll`].
@@ -27,11 +29,14 @@ impl Story {
             let oauth = Some(self.vouched(provider, roll));
             let second_factor = self.shown(user, roll);
             Findings { oauth, password: Some(password), second_factor, ..Findings::default() }
+        } else if name == "refresh_oauth_token" {
+            let exchanged = self.exchanged(user, provider, roll);
+            Findings { exchanged, ..Findings::default() }
         } else {
             Findings::default()
         };
         let operator = Actor::Service("svc-operator".to_owned());
-        let by_operator = name == "unlink_oauth_provider" && roll.choice.is_multiple_of(3);
+        let by_operator = name != "link_oauth_provider" && roll.choice.is_multiple_of(3);
         let actor = if by_operator { operator } else { Actor::User(user) };
         let command = super::dice::command("auth", name, &body);
         Sent { actor, target: user, command, findings }
@@ -49,6 +54,7 @@ impl Story {
             provider_user_id: link.provider_user_id,
             email: None,
             profile: JsonMap::new(),
+            tokens: self.given(roll),
         };
         let device = format!("device {}", roll.message % 3);
         let body = json!({ "oauth": { "provider": provider }, "device_id": device });
@@ -74,6 +80,34 @@ impl Story {
             provider_user_id: its_id,
             email: roll.choice.is_multiple_of(2).then_some(email),
             profile: profile.as_object().cloned().unwrap_or_else(JsonMap::new),
+            tokens: self.given(roll),
         }))
+    }
+
+    /// What a provider gives besides, which is not always all.
+    fn given(&self, roll: Roll) -> Option<SealedTokens> {
+        let sealed = |kind: &str| Sealed::new(format!("x1.{kind}-{}", self.past.len()));
+        let tokens = SealedTokens {
+            access_token: sealed("access"),
+            refresh_token: (!roll.message.is_multiple_of(3)).then(|| sealed("refresh")),
+            expires_at: roll.message.is_multiple_of(2).then(|| self.time + TimeDelta::hours(1)),
+        };
+        (!roll.message.is_multiple_of(5)).then_some(tokens)
+    }
+
+    /// What came of the user's refresh token, if there is one, or of one that is not theirs any more.
+    fn exchanged(&self, user: Uuid, provider: OauthProvider, roll: Roll) -> Option<Exchanged> {
+        let State::Credentials(credentials) = self.state(&Key::Credentials(user)) else {
+            return None;
+        };
+        let link = credentials.oauth.of.get(&provider)?;
+        let used = link.refresh_token.clone().filter(|_| roll.message < 230);
+        let exchange = match self.given(roll) {
+            Some(tokens) => Exchange::For(Box::new(tokens)),
+            None if roll.message.is_multiple_of(2) => Exchange::Refused,
+            None => Exchange::Unasked,
+        };
+        let used = used.unwrap_or_else(|| Sealed::new("of before"));
+        Some(Exchanged { link_id: link.id, used, exchange })
     }
 }

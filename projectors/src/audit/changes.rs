@@ -359,7 +359,9 @@ fn credential(event: &CredentialEvent, at: &Value) -> Vec<Change> {
         | CredentialEvent::TotpUsed(_)
         | CredentialEvent::RecoveryCodesGenerated(_)
         | CredentialEvent::RecoveryCodeUsed(_)
-        | CredentialEvent::ApiKeyUsed(_) => return Vec::new(),
+        | CredentialEvent::ApiKeyUsed(_)
+        // The images of a link are without its tokens, sealed as they are.
+        | CredentialEvent::OauthTokenRefreshed(_) => return Vec::new(),
     };
     let user = json!({
         "two_factor_enabled": method.is_some(), "two_factor_method": method, "updated_at": at,

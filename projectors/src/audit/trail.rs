@@ -172,7 +172,8 @@ fn credential(event: &CredentialEvent) -> Option<Entry<'_>> {
         | CredentialEvent::ApiKeyUsed(_)
         | CredentialEvent::ApiKeyRevoked(_)
         | CredentialEvent::OauthProviderLinked(_)
-        | CredentialEvent::OauthProviderUnlinked(_) => None,
+        | CredentialEvent::OauthProviderUnlinked(_)
+        | CredentialEvent::OauthTokenRefreshed(_) => None,
     }
 }
 

@@ -230,7 +230,8 @@ impl Factors {
             | CredentialEvent::ApiKeyUsed(_)
             | CredentialEvent::ApiKeyRevoked(_)
             | CredentialEvent::OauthProviderLinked(_)
-            | CredentialEvent::OauthProviderUnlinked(_) => {}
+            | CredentialEvent::OauthProviderUnlinked(_)
+            | CredentialEvent::OauthTokenRefreshed(_) => {}
         }
         Ok(())
     }

@@ -213,6 +213,7 @@ impl<'a> Batch<'a> {
             CredentialEvent::ApiKeyRevoked(e) => self.keys.revoke(&event.meta, e),
             CredentialEvent::OauthProviderLinked(e) => self.links.link(&event.meta, e),
             CredentialEvent::OauthProviderUnlinked(e) => self.links.unlink(e),
+            CredentialEvent::OauthTokenRefreshed(e) => self.links.keep(&event.meta, e),
         }
         security::credential(event, known, &mut self.security);
         self.factors.see(event, known)

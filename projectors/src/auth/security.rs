@@ -154,7 +154,8 @@ pub(super) fn credential(event: &Recorded, known: &CredentialEvent, rows: &mut R
         }
         CredentialEvent::TwoFactorBegun(_)
         | CredentialEvent::TotpUsed(_)
-        | CredentialEvent::ApiKeyUsed(_) => return,
+        | CredentialEvent::ApiKeyUsed(_)
+        | CredentialEvent::OauthTokenRefreshed(_) => return,
     };
     let notice = Notice {
         user: known.user_id(),

@@ -274,9 +274,10 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
          GROUP BY provider, provider_user_id HAVING count(*) > 1",
     ),
     (
-        "tokens of providers, which are not kept",
+        "tokens of providers that are not sealed",
         "SELECT user_id, id FROM auth.oauth_providers
-         WHERE num_nonnulls(access_token, refresh_token, token_expires_at) > 0",
+         WHERE access_token NOT LIKE 'x1.%' OR refresh_token NOT LIKE 'x1.%'
+            OR access_token IS NULL AND num_nonnulls(refresh_token, token_expires_at) > 0",
     ),
     (
         "accounts without a profile or settings",

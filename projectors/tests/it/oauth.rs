@@ -1,8 +1,8 @@
 //! Projections `auth` and `audit`: identities at other providers.
 
 use echolog_events::{
-    CredentialEvent, Event, OauthProvider, OauthProviderLinked, OauthProviderUnlinked, Stream,
-    StreamKey, Uuid,
+    CredentialEvent, Event, OauthProvider, OauthProviderLinked, OauthProviderUnlinked,
+    OauthTokenRefreshed, Sealed, Stream, StreamKey, Time, Uuid,
 };
 use serde_json::json;
 
@@ -25,6 +25,17 @@ fn unlinked(user: Uuid, link: u128, provider: OauthProvider) -> CredentialEvent 
     let (link_id, by_user_id) = (id(link), Some(user));
     let unlinked = OauthProviderUnlinked { user_id: user, link_id, provider, by_user_id };
     CredentialEvent::OauthProviderUnlinked(unlinked)
+}
+
+fn refreshed(user: Uuid, link: u128, number: u8) -> CredentialEvent {
+    CredentialEvent::OauthTokenRefreshed(OauthTokenRefreshed {
+        user_id: user,
+        link_id: id(link),
+        provider: OauthProvider::Google,
+        access_token: Sealed::new(format!("x1.access-{number}")),
+        refresh_token: (number != 2).then(|| Sealed::new(format!("x1.refresh-{number}"))),
+        token_expires_at: (number == 2).then(Time::default),
+    })
 }
 
 /// The tables after the log at once, and after each event by itself, which are the same.
@@ -92,4 +103,41 @@ async fn an_identity_is_linked_told_about_again_and_free() {
     );
     let trail = "SELECT event_type FROM audit.auth_events WHERE event_type LIKE 'oauth%'";
     assert_eq!(both_ways(&log, trail).await, [""; 0], "they are among the security events");
+}
+
+#[tokio::test]
+async fn tokens_are_kept_with_their_link() {
+    let google = OauthProvider::Google;
+    let mut log = Log::default();
+    log.register(id(1), "Ada");
+    for event in [
+        linked(id(1), 0xa1, google, "Ada"),
+        refreshed(id(1), 0xa1, 1),
+        refreshed(id(1), 0xa1, 2),
+        linked(id(1), 0xa1, google, "Ada L."),
+        linked(id(1), 0xa2, google, "Ada"),
+        refreshed(id(1), 0xa2, 3),
+        linked(id(1), 0xa3, google, "Ada"),
+        refreshed(id(1), 0xa3, 4),
+        unlinked(id(1), 0xa3, google),
+        refreshed(id(1), 0xa2, 5),
+    ] {
+        let stream = StreamKey::of(Stream::Credential, event.user_id());
+        log.command(event.user_id(), vec![(stream, Event::Credentials(event))]);
+    }
+    let kept = "SELECT id, access_token, refresh_token, token_expires_at, updated_at
+        FROM auth.oauth_providers ORDER BY id";
+    assert_eq!(
+        both_ways(&log, kept).await,
+        [
+            r#"(#a1,x1.access-2,,"1970-01-01 00:00:00+00","2026-01-01 00:06:00+00")"#,
+            r#"(#a2,x1.access-5,x1.refresh-5,,"2026-01-01 00:12:00+00")"#,
+        ]
+    );
+    for told in [
+        "SELECT c::text FROM audit.record_changes AS c WHERE c::text LIKE '%x1.%'",
+        "SELECT event_type FROM auth.security_events WHERE event_type LIKE '%token%'",
+    ] {
+        assert_eq!(both_ways(&log, told).await, [""; 0], "{told}");
+    }
 }

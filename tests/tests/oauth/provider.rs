@@ -173,6 +173,10 @@ struct State {
     codes: HashMap<String, Grant>,
     /// Whose they are.
     tokens: HashMap<String, String>,
+    /// Which provider's they are, and whose.
+    refresh_tokens: HashMap<String, (String, String)>,
+    /// Whether a refresh token is good once, and another comes with its answer.
+    rotates: bool,
     /// How often each path was asked for.
     asked: BTreeMap<String, usize>,
     given: usize,
@@ -201,6 +205,8 @@ impl Provider {
             keys: HashMap::from([("google", Key::rsa()), ("apple", Key::ec())]),
             codes: HashMap::new(),
             tokens: HashMap::new(),
+            refresh_tokens: HashMap::new(),
+            rotates: true,
             asked: BTreeMap::new(),
             given: 0,
         }));
@@ -221,6 +227,7 @@ impl Provider {
         let secret = |name: &str| Some(client_secret(name));
         Options {
             oauth_redirect_uris: vec![HERE.to_owned(), ELSEWHERE.to_owned()],
+            oauth_keep_tokens: false,
             oauth_google_client_id: id("google"),
             oauth_google_client_secret: secret("google"),
             oauth_google_app_client_ids: vec!["the-android-app".to_owned()],
@@ -278,6 +285,21 @@ impl Provider {
     /// Signs with another key from now on, which is the only one that is published.
     pub(crate) fn rotate(&self, name: &'static str) {
         self.state().keys.insert(name, Key::ec());
+    }
+
+    /// Refresh tokens stay good, and are given once.
+    pub(crate) fn rotates_no_more(&self) {
+        self.state().rotates = false;
+    }
+
+    /// Somebody takes back what they allowed.
+    pub(crate) fn revoke(&self, login: &str) {
+        self.state().refresh_tokens.retain(|_, (_, whose)| whose != login);
+    }
+
+    /// Whose access token it is.
+    pub(crate) fn knows(&self, token: &str) -> Option<String> {
+        self.state().tokens.get(token).cloned()
     }
 
     /// How often this was asked for.
@@ -508,6 +530,9 @@ fn give(state: &mut State, address: &str, name: &str, body: &str) -> (&'static s
     if field("client_id") != client_id(name) || field("client_secret") != client_secret(name) {
         return ("401 Unauthorized", json!({ "error": "invalid_client" }));
     }
+    if field("grant_type") == "refresh_token" {
+        return renew(state, name, field("refresh_token"));
+    }
     let challenge = BASE64URL_NOPAD.encode(&Sha256::digest(field("code_verifier")));
     let grant = state.codes.remove(field("code")).filter(|grant| {
         grant.provider == name
@@ -532,13 +557,39 @@ fn give(state: &mut State, address: &str, name: &str, body: &str) -> (&'static s
     state.given += 1;
     let access = format!("marked-access-{}", state.given);
     state.tokens.insert(access.clone(), grant.login.clone());
-    let mut said = json!({
-        "access_token": access, "token_type": "bearer", "expires_in": 3600,
-        "refresh_token": format!("marked-refresh-{}", state.given),
-    });
+    let mut said = json!({ "access_token": access, "token_type": "bearer", "expires_in": 3600 });
+    if name != "facebook" {
+        said["refresh_token"] = json!(refresh_token(state, name, &grant.login));
+    }
     if let "google" | "apple" = name {
         let (id, login) = (client_id(name), &grant.login);
         said["id_token"] = json!(id_token(state, address, name, &id, login, &grant.nonce));
+    }
+    ("200 OK", said)
+}
+
+fn refresh_token(state: &mut State, name: &str, login: &str) -> String {
+    let refresh = format!("marked-refresh-{}", state.given);
+    state.refresh_tokens.insert(refresh.clone(), (name.to_owned(), login.to_owned()));
+    refresh
+}
+
+/// A token for a refresh token.
+fn renew(state: &mut State, name: &str, shown: &str) -> (&'static str, Value) {
+    let known = state.refresh_tokens.get(shown).filter(|(provider, _)| provider == name).cloned();
+    let Some((_, login)) = known else {
+        return match name {
+            "github" => ("200 OK", json!({ "error": "bad_refresh_token" })),
+            _ => ("400 Bad Request", json!({ "error": "invalid_grant" })),
+        };
+    };
+    state.given += 1;
+    let access = format!("marked-access-{}", state.given);
+    state.tokens.insert(access.clone(), login.clone());
+    let mut said = json!({ "access_token": access, "token_type": "bearer", "expires_in": 3600 });
+    if state.rotates {
+        state.refresh_tokens.remove(shown);
+        said["refresh_token"] = json!(refresh_token(state, name, &login));
     }
     ("200 OK", said)
 }

@@ -185,11 +185,15 @@ impl Front {
             if let Some(hash) = self.first_password(&subject, register).await? {
                 headers.insert(header::PASSWORD_HASH, hash);
             }
-            let oauth = self.first_identity(register).await?;
+            let oauth = self.first_identity(&subject, register).await?;
             let found = codes::first_contacts(register)?;
             Found { findings: Findings { oauth, ..found.findings }, ..found }
         } else {
-            return self.ask_owner(&subject, headers, command.encode().into()).await;
+            let answer = self.ask_owner(&subject, headers.clone(), command.encode().into()).await?;
+            let Command::RefreshOauthToken(refresh) = &command else { return Ok(answer) };
+            let found = self.refresh_oauth_token(&subject, refresh, (content_type, &answer)).await;
+            let Some(found) = found? else { return Ok(answer) };
+            found
         };
         let Found { mut findings, told, letter, home } = found;
         findings.origin = origin(&incoming.headers);

@@ -82,6 +82,7 @@ impl People {
             CredentialEvent::ApiKeyRevoked(e) => self.key_revoked(event, e),
             CredentialEvent::OauthProviderLinked(e) => self.linked(event, e),
             CredentialEvent::OauthProviderUnlinked(e) => self.unlinked(event, e),
+            CredentialEvent::OauthTokenRefreshed(e) => self.token_refreshed(event, e),
         }
     }
 
