@@ -43,7 +43,7 @@ impl People {
                     "status": "active", "verified_at": time, "last_used_at": time,
                     "last_step": e.step, "updated_at": time,
                 });
-                change(&mut self.factors.factors, (e.factor_id.into(), user), &changes);
+                change(&mut self.factors.factors, (e.factor_id, user), &changes);
                 let details = json!({ "method": e.method });
                 self.tell(event, user, "warning", &details);
                 self.enter(event, "two_factor_enabled", Entry::of(Some(user), details));
