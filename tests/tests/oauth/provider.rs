@@ -554,9 +554,7 @@ fn give(state: &mut State, address: &str, name: &str, body: &str) -> (&'static s
             }
         };
     };
-    state.given += 1;
-    let access = format!("marked-access-{}", state.given);
-    state.tokens.insert(access.clone(), grant.login.clone());
+    let access = access_token(state, name, &grant.login);
     let mut said = json!({ "access_token": access, "token_type": "bearer", "expires_in": 3600 });
     if name != "facebook" {
         said["refresh_token"] = json!(refresh_token(state, name, &grant.login));
@@ -566,6 +564,15 @@ fn give(state: &mut State, address: &str, name: &str, body: &str) -> (&'static s
         said["id_token"] = json!(id_token(state, address, name, &id, login, &grant.nonce));
     }
     ("200 OK", said)
+}
+
+/// Those of one provider are as long as any that are kept.
+fn access_token(state: &mut State, name: &str, login: &str) -> String {
+    state.given += 1;
+    let length = if name == "apple" { 4096 } else { 0 };
+    let access = format!("{:x<length$}", format!("marked-access-{}-", state.given));
+    state.tokens.insert(access.clone(), login.to_owned());
+    access
 }
 
 fn refresh_token(state: &mut State, name: &str, login: &str) -> String {
@@ -583,9 +590,7 @@ fn renew(state: &mut State, name: &str, shown: &str) -> (&'static str, Value) {
             _ => ("400 Bad Request", json!({ "error": "invalid_grant" })),
         };
     };
-    state.given += 1;
-    let access = format!("marked-access-{}", state.given);
-    state.tokens.insert(access.clone(), login.clone());
+    let access = access_token(state, name, &login);
     let mut said = json!({ "access_token": access, "token_type": "bearer", "expires_in": 3600 });
     if state.rotates {
         state.refresh_tokens.remove(shown);
