@@ -188,12 +188,13 @@ impl Front {
             let oauth = self.first_identity(&subject, register).await?;
             let found = codes::first_contacts(register)?;
             Found { findings: Findings { oauth, ..found.findings }, ..found }
-        } else {
+        } else if let Command::RefreshOauthToken(refresh) = &command {
             let answer = self.ask_owner(&subject, headers.clone(), command.encode().into()).await?;
-            let Command::RefreshOauthToken(refresh) = &command else { return Ok(answer) };
             let found = self.refresh_oauth_token(&subject, refresh, (content_type, &answer)).await;
             let Some(found) = found? else { return Ok(answer) };
             found
+        } else {
+            return self.ask_owner(&subject, headers, command.encode().into()).await;
         };
         let Found { mut findings, told, letter, home } = found;
         findings.origin = origin(&incoming.headers);
