@@ -184,7 +184,6 @@ fn findings() -> Findings {
         }),
         shown_code: Some(ShownCode {
             otp_id: id(OTP),
-            user_id: Some(id(ACCOUNT)),
             identifier_hash: None,
             hash: new_code().hash,
             proof_hash: TokenHash::new("proof"),

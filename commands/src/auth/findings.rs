@@ -246,8 +246,6 @@ pub struct NewCode {
 pub struct ShownCode {
     /// The id of the code that it ought to be.
     pub otp_id: Uuid,
-    /// The user, if it is about one.
-    pub user_id: Option<Uuid>,
     /// Of the name that it is said to have gone to: as the stream of a claim to it is named.
     #[serde(default)]
     pub identifier_hash: Option<String>,

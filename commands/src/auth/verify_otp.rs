@@ -110,7 +110,6 @@ mod tests {
     fn show(number: u16, text: &str) -> Findings {
         let shown_code = ShownCode {
             otp_id: id(700 + number),
-            user_id: Some(id(1)),
             identifier_hash: None,
             hash: CodeHash::new(text),
             proof_hash: TokenHash::new("proof"),

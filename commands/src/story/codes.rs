@@ -46,17 +46,11 @@ impl Story {
         let codes = self.codes(account);
         let mut open = codes.open.iter();
         let open = open.nth(usize::from(roll.message) % codes.open.len().max(1));
-        self.roll_shown(roll, account, user_id, open)
+        self.roll_shown(roll, account, open)
     }
 
     /// A code of an account that somebody shows, mostly as it was sent.
-    fn roll_shown(
-        &self,
-        roll: Roll,
-        account: Uuid,
-        user_id: Option<Uuid>,
-        open: Option<(&Uuid, &Code)>,
-    ) -> Sent {
+    fn roll_shown(&self, roll: Roll, account: Uuid, open: Option<(&Uuid, &Code)>) -> Sent {
         let (otp_id, code) = match open {
             Some((otp_id, code)) => (*otp_id, Some(code)),
             None => (id(1), None),
@@ -68,7 +62,6 @@ impl Story {
         let right = code.filter(|_| !roll.choice.is_multiple_of(3)).map(|code| code.hash.clone());
         let shown_code = ShownCode {
             otp_id,
-            user_id,
             identifier_hash: None,
             hash: right.unwrap_or(CodeHash::new("a guess")),
             proof_hash: TokenHash::new(format!("proof {}", self.past.len())),
@@ -166,7 +159,7 @@ impl Story {
             return self.roll_request(roll, purpose, user, Some(user));
         };
         let Some(hash) = code.proof_hash.clone() else {
-            return self.roll_shown(roll, user, Some(user), Some((&otp_id, &code)));
+            return self.roll_shown(roll, user, Some((&otp_id, &code)));
         };
         let hash = if roll.choice.is_multiple_of(8) { TokenHash::new("none") } else { hash };
         let proof = Some(ShownProof { account: user, otp_id, hash });

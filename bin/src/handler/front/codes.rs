@@ -14,10 +14,10 @@ use echolog_nats::CommandSubject;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use super::Front;
 use super::factors::Shown;
 use super::login::{Found, Named};
 use super::password::password_of;
+use super::{Front, target};
 use crate::outbox::{Channel, Letter};
 use crate::tokens::{self, Proof};
 
@@ -105,14 +105,11 @@ impl Front {
         let Some(code) = command.code.take() else {
             return Err(Rejection::invalid("code", "A code is needed."));
         };
-        let (account, user_id, identifier_hash) = match (&command.identifier, command.canonical()) {
-            (None, _) => {
-                let user = user(subject)?;
-                (user, Some(user), None)
-            }
+        let (account, identifier_hash) = match (&command.identifier, command.canonical()) {
+            (None, _) => (user(subject)?, None),
             (Some(_), Some((kind, name))) => {
-                let Named { account, user, claim } = self.named(kind, &name).await?;
-                (account, user, Some(claim.0))
+                let Named { account, claim, .. } = self.named(kind, &name).await?;
+                (account, Some(claim.0))
             }
             (Some(_), None) => {
                 let message = "This is neither an e-mail address nor a phone number.";
@@ -122,7 +119,6 @@ impl Front {
         let (proof, kept) = Proof::make(account, otp_id);
         let shown_code = ShownCode {
             otp_id,
-            user_id,
             identifier_hash,
             hash: self.hash(account, otp_id, code.expose()),
             proof_hash: kept.hash,
@@ -308,10 +304,6 @@ fn shown_proof(proof: &Token) -> Result<ShownProof, Rejection> {
     let Proof { account, otp, hash } = Proof::read(proof.expose())
         .ok_or_else(|| Rejection::gone("This is no proof of a code."))?;
     Ok(ShownProof { account, otp_id: otp, hash })
-}
-
-fn target(subject: &CommandSubject) -> Result<Uuid, Rejection> {
-    fields::parse_id(&subject.target).map_err(|message| Rejection::invalid("target", message))
 }
 
 /// The user who acts.

@@ -2,14 +2,14 @@
 
 use echolog_commands::auth::{DeleteUser, Findings, Holdings};
 use echolog_commands::fields::{Email, PhoneNumber, Username};
-use echolog_commands::{Actor, ClaimId, Rejection, fields};
+use echolog_commands::{Actor, ClaimId, Rejection};
 use echolog_events::{AuthEvent, Body, ClaimKind, Event, Stream, StreamKey, UserRegistered, Uuid};
 use echolog_nats::CommandSubject;
 
-use super::Front;
 use super::factors::Shown;
 use super::login::{Found, unreadable};
 use super::password::first_whole;
+use super::{Front, target};
 
 impl Front {
     /// Finds out which names an account has, from its own events. Whoever wants to delete their own
@@ -19,8 +19,7 @@ impl Front {
         subject: &CommandSubject,
         command: &mut DeleteUser,
     ) -> Result<Found, Rejection> {
-        let account = fields::parse_id(&subject.target)
-            .map_err(|message| Rejection::invalid("target", message))?;
+        let account = target(subject)?;
         let second_factor = self.second_factor(
             account,
             Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),

@@ -1,19 +1,19 @@
 //! Second factors: what the request path makes up, hashes and tells.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use echolog_commands::Rejection;
 use echolog_commands::auth::factors::{code_hash, secret};
 use echolog_commands::auth::{
     BeginTwoFactor, Check, DisableTwoFactor, EnableTwoFactor, Findings, GenerateRecoveryCodes,
     NewAuthenticator, NewRecoveryCodes, SecondFactor,
 };
 use echolog_commands::fields::{OneTimeCode, Password, SentCode, Token};
-use echolog_commands::{Rejection, fields};
 use echolog_events::{RecoveryCode, Uuid};
 use echolog_nats::CommandSubject;
 
-use super::Front;
 use super::login::{Checked, Found};
 use super::password::password_of;
+use super::{Front, target};
 use crate::clock;
 use crate::tokens::random;
 
@@ -43,7 +43,7 @@ impl Front {
         subject: &CommandSubject,
         command: &mut BeginTwoFactor,
     ) -> Result<Found, Rejection> {
-        let user = user(subject)?;
+        let user = target(subject)?;
         let made =
             NewAuthenticator { factor_id: clock::new_id(), salt: HEXLOWER.encode(&random::<16>()) };
         let secret = secret(&self.handler.settings.factor_key, user, made.factor_id, &made.salt);
@@ -61,7 +61,7 @@ impl Front {
         subject: &CommandSubject,
         command: &mut EnableTwoFactor,
     ) -> Result<Found, Rejection> {
-        let user = user(subject)?;
+        let user = target(subject)?;
         let shown = Shown::new(command.totp.take(), None, command.otp.take());
         // Whoever shows an authenticator had to show the password to begin it.
         let checked = match shown.otp {
@@ -80,7 +80,7 @@ impl Front {
         subject: &CommandSubject,
         command: &mut DisableTwoFactor,
     ) -> Result<Found, Rejection> {
-        let user = user(subject)?;
+        let user = target(subject)?;
         let second_factor = self.second_factor(
             user,
             Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),
@@ -95,7 +95,7 @@ impl Front {
         subject: &CommandSubject,
         command: &mut GenerateRecoveryCodes,
     ) -> Result<Found, Rejection> {
-        let user = user(subject)?;
+        let user = target(subject)?;
         let second_factor = self.second_factor(
             user,
             Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),
@@ -159,10 +159,6 @@ impl Front {
         let findings = Findings { recovery_codes: Some(made), ..Findings::default() };
         Found { findings, told: vec![("recovery_codes", codes.into())], ..Found::default() }
     }
-}
-
-fn user(subject: &CommandSubject) -> Result<Uuid, Rejection> {
-    fields::parse_id(&subject.target).map_err(|message| Rejection::invalid("target", message))
 }
 
 /// Fifty random bits, easy to copy from paper: `abcde-23456`.

@@ -5,15 +5,15 @@ use echolog_commands::auth::{
 };
 use echolog_commands::fields::Password;
 use echolog_commands::state::Claim;
-use echolog_commands::{ClaimId, Rejection, State, fields};
+use echolog_commands::{ClaimId, Rejection, State};
 use echolog_events::{Body, ClaimKind, PasswordHash, Recorded, Uuid, partition_of};
 use echolog_nats::{BusError, CommandSubject, EventLog};
 use serde_json::Value;
 use uuid::Builder;
 
-use super::Front;
 use super::factors::Shown;
 use super::password::{Stored, password_of};
+use super::{Front, target};
 use crate::clock;
 use crate::outbox::{Channel, Letter};
 use crate::tokens::{self, ApiKey, Tokens};
@@ -55,8 +55,7 @@ impl Front {
         subject: &CommandSubject,
         command: &mut LogIn,
     ) -> Result<Found, Rejection> {
-        let session_id = fields::parse_id(&subject.target)
-            .map_err(|message| Rejection::invalid("target", message))?;
+        let session_id = target(subject)?;
         let password = command.password.take();
         let mut shown =
             Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take());
@@ -182,8 +181,7 @@ impl Front {
         subject: &CommandSubject,
         command: &mut CreateApiKey,
     ) -> Result<Found, Rejection> {
-        let user = fields::parse_id(&subject.target)
-            .map_err(|message| Rejection::invalid("target", message))?;
+        let user = target(subject)?;
         let second_factor = self.second_factor(
             user,
             Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take()),

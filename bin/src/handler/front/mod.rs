@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use echolog_commands::auth::Findings;
-use echolog_commands::{Actor, Command, CommandType, ContentType, Outcome, Rejection, Status};
+use echolog_commands::{
+    Actor, Command, CommandType, ContentType, Outcome, Rejection, Status, fields,
+};
 use echolog_events::{Origin, Uuid};
 use echolog_nats::{
     CommandSubject, HeaderMap, Incoming, IncomingHeaders, Requester, USERS, header,
@@ -90,7 +92,7 @@ impl Front {
                 let content_type = ContentType::parse(incoming.headers.get(header::CONTENT_TYPE))
                     .unwrap_or_default();
                 let id = incoming.headers.get(header::COMMAND_ID);
-                let id = id.and_then(|id| echolog_commands::fields::parse_id(id).ok());
+                let id = id.and_then(|id| fields::parse_id(id).ok());
                 content_type.encode(&Outcome::refused(id, rejection)).into()
             }
         };
@@ -276,6 +278,11 @@ impl Front {
         data.extend(told.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Ok(content_type.encode(&outcome).into())
     }
+}
+
+/// What a command is about.
+fn target(subject: &CommandSubject) -> Result<Uuid, Rejection> {
+    fields::parse_id(&subject.target).map_err(|message| Rejection::invalid("target", message))
 }
 
 /// Waits until whole beats have gone since then.

@@ -6,13 +6,13 @@ use echolog_commands::auth::{
     RefreshOauthToken, RegisterUser, SealedTokens, Vouched, cannot_be_asked, not_linked,
     not_vouched_for,
 };
-use echolog_commands::{Actor, ClaimId, ContentType, Rejection, fields};
+use echolog_commands::{Actor, ClaimId, ContentType, Rejection};
 use echolog_events::{ClaimKind, Uuid};
 use echolog_nats::CommandSubject;
 
-use super::Front;
 use super::factors::Shown;
 use super::login::{Found, owner, unreadable};
+use super::{Front, target};
 use crate::clock;
 use crate::oauth::{self, Given};
 use crate::sealing::{Kind, Seal};
@@ -27,8 +27,7 @@ impl Front {
         subject: &CommandSubject,
         command: &mut LinkOauthProvider,
     ) -> Result<Found, Rejection> {
-        let user = fields::parse_id(&subject.target)
-            .map_err(|message| Rejection::invalid("target", message))?;
+        let user = target(subject)?;
         let question = self.handler.oauth.question(command.take_proof())?;
         let shown =
             Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take());
@@ -92,8 +91,7 @@ impl Front {
         command: &mut RegisterUser,
     ) -> Result<Option<Vouched>, Rejection> {
         let Some(proof) = &mut command.oauth else { return Ok(None) };
-        let user = fields::parse_id(&subject.target)
-            .map_err(|message| Rejection::invalid("target", message))?;
+        let user = target(subject)?;
         let question = self.handler.oauth.question(proof.take())?;
         Ok(Some(self.vouched(user, self.handler.oauth.ask(question).await)))
     }
@@ -109,8 +107,7 @@ impl Front {
         let Some(present) = PresentToken::of(&content_type.decode_outcome(answer)?) else {
             return Ok(None);
         };
-        let user = fields::parse_id(&subject.target)
-            .map_err(|message| Rejection::invalid("target", message))?;
+        let user = target(subject)?;
         let provider = command.provider;
         let PresentToken { link_id, refresh_token: used } = present;
         let seal = Seal::new(&self.handler.keys.oauth, user, provider);

@@ -1,15 +1,15 @@
 //! What the password of an account is, and whether somebody may have another.
 
 use echolog_commands::auth::{ChangePassword, Check, Findings, NewPassword, RegisterUser};
-use echolog_commands::{Actor, Rejection, fields};
+use echolog_commands::{Actor, Rejection};
 use echolog_events::{
     AuthEvent, Body, Event, PasswordHash, Recorded, Stream, StreamKey, Uuid, partition_of,
 };
 use echolog_nats::{BusError, CommandSubject, EventLog};
 
-use super::Front;
 use super::factors::Shown;
 use super::login::{Found, is_torn, unreadable};
+use super::{Front, target};
 
 /// What the log says about an account's password.
 #[derive(Default)]
@@ -31,8 +31,7 @@ impl Front {
         let (old, new) = (command.old_password.take(), command.new_password.take());
         let shown =
             Shown::new(command.totp.take(), command.recovery_code.take(), command.otp.take());
-        let account = fields::parse_id(&subject.target)
-            .map_err(|message| Rejection::invalid("target", message))?;
+        let account = target(subject)?;
         let second_factor = self.second_factor(account, shown)?;
         let found = |new_password| Found {
             findings: Findings { new_password, second_factor, ..Findings::default() },
