@@ -25,3 +25,4 @@ mod sealing;
 pub mod supervise;
 mod timers;
 mod tokens;
+mod turns;

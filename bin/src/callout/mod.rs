@@ -38,8 +38,8 @@ const TIDY: Duration = Duration::from_secs(60);
 /// How long the owner of an account is waited for: nats-server waits for us.
 const PATIENCE: Patience = Patience { each: Duration::from_secs(1), all: Duration::from_secs(3) };
 
-/// How many owners are asked at once about those who are connected already.
-const RECHECKS: usize = 16;
+/// How many owners are asked at once about those who are connected already, and how many ends are seen to.
+const AT_ONCE: usize = 16;
 
 /// How the callout reaches nats-server, and what it answers with.
 #[derive(Clone, clap::Args)]
@@ -244,7 +244,7 @@ impl Callout {
     /// others, so not one after the other.
     async fn hear(&self, ended: Subscriber) {
         ended
-            .for_each_concurrent(RECHECKS, |message| async move {
+            .for_each_concurrent(AT_ONCE, |message| async move {
                 match serde_json::from_slice::<Ended>(&message.payload) {
                     Ok(ended) => self.kick(&ended.into()).await,
                     // A newer handler knows of more.
@@ -270,7 +270,7 @@ impl Callout {
                 learnt = self.learn_who_is_here().await;
             }
             stream::iter(self.connections.asks())
-                .for_each_concurrent(RECHECKS, |ask| async move {
+                .for_each_concurrent(AT_ONCE, |ask| async move {
                     if let Ok(None) = self.ask(&ask).await {
                         self.kick(&Ended::Right(ask.user_id, ask.right).into()).await;
                     }

@@ -588,18 +588,21 @@ impl Engine {
     ) -> bool {
         let Some(owned) = self.ownership.get(partition) else { return false };
         let record = owner_record(partition, event, owned.epoch, position);
-        let appended = self.append_to_owner(record).await;
-        if let Err(error) = &appended {
-            tracing::warn!(%partition, %error, "the owner's word could not be recorded");
-        }
-        match (appended, self.ownership.get_mut(partition)) {
-            (Ok(seq), Some(owned)) => {
+        let error = match self.append_to_owner(record).await {
+            Ok(seq) => {
                 self.appended = self.appended.max(seq);
-                owned.record(seq, position);
+                if let Some(owned) = self.ownership.get_mut(partition) {
+                    owned.record(seq, position);
+                }
                 return true;
             }
-            (Err(AppendError::Refused(_)), Some(owned)) => owned.postpone(),
-            _ => self.retake(partition).await,
+            Err(error) => error,
+        };
+        tracing::warn!(%partition, %error, "the owner's word could not be recorded");
+        if !matches!(error, AppendError::Refused(_)) {
+            self.retake(partition).await;
+        } else if let Some(owned) = self.ownership.get_mut(partition) {
+            owned.postpone();
         }
         false
     }

@@ -20,7 +20,6 @@ use echolog_events::{JsonMap, OauthProvider, Time};
 use oauth2::{RequestTokenError, StandardErrorResponse, TokenResponse};
 use prometheus::IntCounterVec;
 use serde_json::Value;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::http::{Http, NoAnswer};
 use self::oidc::Oidc;
@@ -28,6 +27,7 @@ pub use self::options::Options;
 use self::options::{Client, address, issuer};
 use self::plain::Plain;
 use crate::clock;
+use crate::turns::{Turn, Turns};
 
 /// How long a provider may take for all that it is asked about one person.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -74,9 +74,7 @@ enum Way {
 /// A provider that is set up.
 struct Provider {
     way: Way,
-    slots: Semaphore,
-    /// Of those who are asked about, and those who wait for that.
-    inside: Semaphore,
+    turns: Turns,
 }
 
 /// The providers that are set up. Nothing prints what they know us by.
@@ -157,9 +155,7 @@ impl Oauth {
         let o = options;
         let mut of = Vec::new();
         let mut add = |provider, way| {
-            let (slots, inside) =
-                (Semaphore::new(CONCURRENCY), Semaphore::new(CONCURRENCY + QUEUE));
-            of.push((provider, Provider { way, slots, inside }));
+            of.push((provider, Provider { way, turns: Turns::new(CONCURRENCY, QUEUE) }));
         };
         let client = |name, id: &Option<String>, secret: &Option<String>| {
             Client::of(name, id.as_deref(), secret.as_deref())
@@ -293,14 +289,11 @@ impl Oauth {
         answer
     }
 
-    /// A place among those whom a provider answers at once, and those who wait for that.
-    async fn place(&self, name: OauthProvider) -> Result<(&Way, [SemaphorePermit<'_>; 2]), No> {
+    /// How a provider is asked, and the turn to do so.
+    async fn turn(&self, name: OauthProvider) -> Result<(&Way, Turn<'_>), No> {
         let provider = self.provider(name).map_err(|_| No::Nonsense("it is not set up"))?;
-        let many = |_| No::Nonsense("too many wait for it");
-        let inside = provider.inside.try_acquire().map_err(many)?;
-        let nobody = |_| No::Nonsense("it is asked no more");
-        let slot = provider.slots.acquire().await.map_err(nobody)?;
-        Ok((&provider.way, [slot, inside]))
+        let turn = provider.turns.take().await;
+        Ok((&provider.way, turn.ok_or(No::Nonsense("too many wait for it"))?))
     }
 
     async fn identity(
@@ -308,7 +301,7 @@ impl Oauth {
         name: OauthProvider,
         shown: Shown,
     ) -> Result<(Identity, Option<Given>), No> {
-        let (way, _place) = self.place(name).await?;
+        let (way, _turn) = self.turn(name).await?;
         let http = &self.0.http;
         let (said, given) = match (way, shown) {
             (Way::Oidc(oidc), Shown::Code(code)) => oidc.by_code(http, code).await?,
@@ -322,7 +315,7 @@ impl Oauth {
     }
 
     async fn exchange(&self, name: OauthProvider, token: String) -> Result<Given, No> {
-        let (way, _place) = self.place(name).await?;
+        let (way, _turn) = self.turn(name).await?;
         let given = match way {
             Way::Oidc(oidc) => oidc.refresh(&self.0.http, token).await?,
             Way::Plain(plain) => plain.refresh(&self.0.http, token).await?,

@@ -76,7 +76,7 @@ impl Decide for DisableTwoFactor {
             Authority::Admin(_) | Authority::Service => None,
         };
         if !world.credentials(context.target).asks_for_second_factor() {
-            return Ok(used.into_iter().collect());
+            return Ok(Vec::new());
         }
         let disabled = CredentialEvent::TwoFactorDisabled(TwoFactorDisabled {
             user_id: context.target,

@@ -5,7 +5,9 @@ use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use echolog_commands::Rejection;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
+
+use crate::turns::Turns;
 
 /// What is checked where there is nothing to check: whoever asks for an account that does not exist
 /// waits as long as for one that does.
@@ -39,8 +41,7 @@ impl Default for HashingLimits {
 #[derive(Debug)]
 pub(super) struct Passwords {
     params: Params,
-    at_work: Semaphore,
-    inside: Semaphore,
+    turns: Turns,
     nobodys: OnceCell<String>,
 }
 
@@ -51,8 +52,7 @@ impl Passwords {
         let HashingLimits { memory_kib, iterations, threads, queue } = limits;
         Ok(Self {
             params: Params::new(memory_kib, iterations, 1, None)?,
-            at_work: Semaphore::new(threads),
-            inside: Semaphore::new(threads + queue),
+            turns: Turns::new(threads, queue),
             nobodys: OnceCell::new(),
         })
     }
@@ -104,10 +104,9 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Rejection> {
-        let _inside = self.inside.try_acquire().map_err(|_| {
+        let _turn = self.turns.take().await.ok_or_else(|| {
             Rejection::rate_limited("Too many passwords are being checked; retry in a moment.")
         })?;
-        let _turn = self.at_work.acquire().await.map_err(|_| failed())?;
         tokio::task::spawn_blocking(work).await.map_err(|_| failed())
     }
 }
@@ -190,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_finds_the_queue_full_hears_so_at_once() {
         let passwords = passwords(0);
-        let _inside = passwords.inside.acquire().await.expect("it is open");
+        let _turn = passwords.turns.take().await.expect("nobody is there");
         let no = passwords.hash("open sesame".to_owned()).await.expect_err("no room");
         assert_eq!(no.code, ErrorCode::RateLimited);
     }
